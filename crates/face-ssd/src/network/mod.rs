@@ -1,0 +1,175 @@
+//! The network: a ResNet-10 trunk with pre-activated blocks, four extra feature maps and an SSD
+//! head on six maps. Written after `deploy.prototxt` of OpenCV's face detector; batch norms that
+//! follow a convolution are folded into it, the others are [`ChannelAffine`].
+
+mod basic_block;
+mod channel_affine;
+mod channel_norm;
+mod extra_layer;
+mod multibox_head;
+mod pre_activation_block;
+mod stem;
+
+pub use basic_block::BasicBlock;
+pub use channel_affine::ChannelAffine;
+pub use channel_norm::ChannelNorm;
+pub use extra_layer::ExtraLayer;
+pub use multibox_head::MultiBoxHead;
+pub use pre_activation_block::{PreActivationBlock, PreActivationBlockConfig};
+pub use stem::Stem;
+
+use burn::{
+    module::Module,
+    nn::{
+        Initializer, PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig},
+    },
+    tensor::{
+        Device, Tensor,
+        activation::{relu, softmax},
+    },
+};
+
+use crate::priors::PRIORS_PER_CELL;
+
+/// Channels of the six feature maps that the heads read.
+const MAP_CHANNELS: [usize; 6] = [128, 256, 256, 128, 128, 128];
+
+/// The pre-activated blocks: input, inner and output channels, stride of the first convolution,
+/// dilation of the second. The last one keeps its resolution and dilates instead.
+#[rustfmt::skip]
+const BLOCKS: [PreActivationBlockConfig; 3] = [
+    PreActivationBlockConfig { input: 32, inner: 128, output: 128, stride: 2, dilation: 1 },
+    PreActivationBlockConfig { input: 128, inner: 256, output: 256, stride: 2, dilation: 1 },
+    PreActivationBlockConfig { input: 256, inner: 128, output: 256, stride: 1, dilation: 2 },
+];
+
+/// The extra maps: input, inner and output channels, stride.
+#[rustfmt::skip]
+const EXTRAS: [[usize; 4]; 4] = [
+    [256, 128, 256, 2],
+    [256, 64, 128, 2],
+    [128, 64, 128, 1],
+    [128, 64, 128, 1],
+];
+
+/// The res10 SSD.
+#[derive(Module, Debug)]
+pub struct Res10Ssd {
+    stem: Stem,
+    block_64: BasicBlock,
+    block_128: PreActivationBlock,
+    block_256: PreActivationBlock,
+    block_512: PreActivationBlock,
+    last: ChannelAffine,
+    extras: Vec<ExtraLayer>,
+    norm: ChannelNorm,
+    heads: Vec<MultiBoxHead>,
+}
+
+/// What the network says of every prior box.
+#[derive(Debug, Clone)]
+pub struct SsdOutput {
+    /// Offsets of centre and size: `[batch, priors, 4]`.
+    pub locations: Tensor<3>,
+    /// Softmax probabilities of background and face: `[batch, priors, 2]`.
+    pub confidences: Tensor<3>,
+}
+
+/// The activations inside the network, each `[batch, channels, height, width]`, for comparison with
+/// other implementations. Named as in `deploy.prototxt`.
+#[derive(Debug, Clone)]
+pub struct FeatureMaps {
+    /// `layer_64_1_sum`.
+    pub layer_64: Tensor<4>,
+    /// `layer_128_1_sum`.
+    pub layer_128: Tensor<4>,
+    /// `layer_256_1_sum`.
+    pub layer_256: Tensor<4>,
+    /// `layer_512_1_sum`, before the last batch norm.
+    pub layer_512: Tensor<4>,
+    /// The six maps that the heads read: `conv4_3_norm`, `fc7` (`last_relu`), `conv6_2` to
+    /// `conv9_2`.
+    pub maps: [Tensor<4>; 6],
+}
+
+impl Res10Ssd {
+    /// The network with zeros for weights, to be loaded.
+    pub fn new(device: &Device) -> Self {
+        let [block_128, block_256, block_512] = BLOCKS.map(|block| block.init(device));
+        Self {
+            stem: Stem::new(device),
+            block_64: BasicBlock::new(32, device),
+            block_128,
+            block_256,
+            block_512,
+            last: ChannelAffine::new(256, device),
+            extras: EXTRAS.map(|channels| ExtraLayer::new(channels, device)).into(),
+            norm: ChannelNorm::new(MAP_CHANNELS[0], device),
+            heads: MAP_CHANNELS
+                .iter()
+                .zip(PRIORS_PER_CELL)
+                .map(|(channels, priors)| MultiBoxHead::new(*channels, priors, device))
+                .collect(),
+        }
+    }
+
+    /// Runs the network on `[batch, 3, height, width]`: BGR, 0 to 255 less [`crate::MEAN_BGR`].
+    pub fn forward(&self, input: Tensor<4>) -> SsdOutput {
+        let maps = self.features(input).maps;
+        let (locations, scores): (Vec<_>, Vec<_>) =
+            self.heads.iter().zip(maps).map(|(head, map)| head.forward(map)).unzip();
+        SsdOutput {
+            locations: Tensor::cat(locations, 1),
+            confidences: softmax(Tensor::cat(scores, 1), 2),
+        }
+    }
+
+    /// Runs the trunk and the extra layers, without the heads.
+    pub fn features(&self, input: Tensor<4>) -> FeatureMaps {
+        let layer_64 = self.block_64.forward(self.stem.forward(input));
+        let (_, layer_128) = self.block_128.forward(layer_64.clone());
+        let (activated_128, layer_256) = self.block_256.forward(layer_128.clone());
+        let (_, layer_512) = self.block_512.forward(layer_256.clone());
+
+        let first = self.norm.forward(activated_128);
+        let second = relu(self.last.forward(layer_512.clone()));
+        let mut previous = second.clone();
+        let mut next = |extra: &ExtraLayer| {
+            previous = extra.forward(previous.clone());
+            previous.clone()
+        };
+        let maps = [
+            first,
+            second,
+            next(&self.extras[0]),
+            next(&self.extras[1]),
+            next(&self.extras[2]),
+            next(&self.extras[3]),
+        ];
+        FeatureMaps { layer_64, layer_128, layer_256, layer_512, maps }
+    }
+}
+
+/// A square convolution that keeps the size (before its stride), with zeros for weights.
+struct ConvConfig {
+    input: usize,
+    output: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    bias: bool,
+}
+
+impl ConvConfig {
+    fn init(&self, device: &Device) -> Conv2d {
+        let pad = self.dilation * (self.kernel - 1) / 2;
+        Conv2dConfig::new([self.input, self.output], [self.kernel; 2])
+            .with_stride([self.stride; 2])
+            .with_dilation([self.dilation; 2])
+            .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+            .with_bias(self.bias)
+            .with_initializer(Initializer::Zeros)
+            .init(device)
+    }
+}

@@ -1,0 +1,222 @@
+//! Prior boxes: the boxes at every cell of the six feature maps that the network corrects.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FaceSsdError, NormalizedBox};
+
+/// Scales of the four predicted offsets (centre x, centre y, width, height), from `deploy.prototxt`.
+pub const VARIANCES: [f32; 4] = [0.1, 0.1, 0.2, 0.2];
+
+/// One feature map's priors, from the `PriorBox` layers of `deploy.prototxt`. Lengths in pixels of
+/// the network's input.
+struct PriorLevel {
+    min_size: f32,
+    max_size: f32,
+    /// Each ratio is used upright and flipped, beside the two squares.
+    aspect_ratios: &'static [f32],
+    /// Distance of neighbouring centres that Caffe was told.
+    caffe_step: f32,
+    /// Whether that distance is the feature map's stride, so that centres and features agree.
+    step_is_stride: bool,
+}
+
+#[rustfmt::skip]
+const LEVELS: [PriorLevel; 6] = [
+    PriorLevel { min_size: 30.0, max_size: 60.0, aspect_ratios: &[2.0], caffe_step: 8.0, step_is_stride: true },
+    PriorLevel { min_size: 60.0, max_size: 111.0, aspect_ratios: &[2.0, 3.0], caffe_step: 16.0, step_is_stride: true },
+    PriorLevel { min_size: 111.0, max_size: 162.0, aspect_ratios: &[2.0, 3.0], caffe_step: 32.0, step_is_stride: true },
+    PriorLevel { min_size: 162.0, max_size: 213.0, aspect_ratios: &[2.0, 3.0], caffe_step: 64.0, step_is_stride: true },
+    PriorLevel { min_size: 213.0, max_size: 264.0, aspect_ratios: &[2.0], caffe_step: 100.0, step_is_stride: false },
+    PriorLevel { min_size: 264.0, max_size: 315.0, aspect_ratios: &[2.0], caffe_step: 300.0, step_is_stride: false },
+];
+
+/// Number of prior boxes a cell of each feature map.
+pub(crate) const PRIORS_PER_CELL: [usize; 6] = {
+    let mut counts = [0; 6];
+    let mut level = 0;
+    while level < 6 {
+        counts[level] = 2 + 2 * LEVELS[level].aspect_ratios.len();
+        level += 1;
+    }
+    counts
+};
+
+/// Where the centres of the prior boxes stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PriorLayout {
+    /// Every prior stands where its features are: the steps of `deploy.prototxt` for the first four
+    /// feature maps, whose strides they are, and the input size over the number of cells for the
+    /// last two.
+    #[default]
+    Corrected,
+    /// The steps of `deploy.prototxt`. Those of the last two maps, 100 and 300 pixels over 5 x 5
+    /// cells, put priors far outside the picture and so yield ghost boxes. For parity with OpenCV.
+    Caffe,
+}
+
+impl fmt::Display for PriorLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Corrected => "corrected",
+            Self::Caffe => "caffe",
+        })
+    }
+}
+
+impl FromStr for PriorLayout {
+    type Err = FaceSsdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "corrected" => Ok(Self::Corrected),
+            "caffe" => Ok(Self::Caffe),
+            _ => Err(FaceSsdError::ParsePriorLayout(text.to_owned())),
+        }
+    }
+}
+
+/// A prior box in fractions of the picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PriorBox {
+    /// Centre, from the left.
+    pub center_x: f32,
+    /// Centre, from the top.
+    pub center_y: f32,
+    /// Width.
+    pub width: f32,
+    /// Height.
+    pub height: f32,
+}
+
+impl PriorBox {
+    /// The prior's own edges.
+    pub fn to_box(&self) -> NormalizedBox {
+        NormalizedBox {
+            x_min: self.center_x - self.width / 2.0,
+            y_min: self.center_y - self.height / 2.0,
+            x_max: self.center_x + self.width / 2.0,
+            y_max: self.center_y + self.height / 2.0,
+        }
+    }
+
+    /// The box that the four predicted `offsets` make of this prior (`CENTER_SIZE` code of SSD).
+    pub fn decode(&self, offsets: [f32; 4]) -> NormalizedBox {
+        Self {
+            center_x: VARIANCES[0] * offsets[0] * self.width + self.center_x,
+            center_y: VARIANCES[1] * offsets[1] * self.height + self.center_y,
+            width: (VARIANCES[2] * offsets[2]).exp() * self.width,
+            height: (VARIANCES[3] * offsets[3]).exp() * self.height,
+        }
+        .to_box()
+    }
+}
+
+/// All prior boxes for one input size, in the order of the network's output: by feature map, row,
+/// column, then size and ratio.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriorBoxes(Vec<PriorBox>);
+
+impl PriorBoxes {
+    /// Lays the priors out for an input of `width` x `height` pixels.
+    pub fn new(layout: PriorLayout, width: u32, height: u32) -> Self {
+        let (input_width, input_height) = (width as f32, height as f32);
+        let mut priors = Vec::new();
+        for (level, (columns, rows)) in LEVELS.iter().zip(feature_map_sizes(width, height)) {
+            let (step_x, step_y) = match layout {
+                PriorLayout::Corrected if !level.step_is_stride => {
+                    (input_width / columns as f32, input_height / rows as f32)
+                }
+                PriorLayout::Corrected | PriorLayout::Caffe => (level.caffe_step, level.caffe_step),
+            };
+            for row in 0..rows {
+                for column in 0..columns {
+                    for (width, height) in level.sizes() {
+                        priors.push(PriorBox {
+                            center_x: (column as f32 + 0.5) * step_x / input_width,
+                            center_y: (row as f32 + 0.5) * step_y / input_height,
+                            width: width / input_width,
+                            height: height / input_height,
+                        });
+                    }
+                }
+            }
+        }
+        Self(priors)
+    }
+
+    /// The priors.
+    pub fn as_slice(&self) -> &[PriorBox] {
+        &self.0
+    }
+}
+
+impl PriorLevel {
+    /// Width and height of each prior of a cell, in Caffe's order.
+    fn sizes(&self) -> impl Iterator<Item = (f32, f32)> + '_ {
+        let mean = (self.min_size * self.max_size).sqrt();
+        let squares = [(self.min_size, self.min_size), (mean, mean)];
+        let rectangles = self.aspect_ratios.iter().flat_map(move |ratio| {
+            let (long, short) = (self.min_size * ratio.sqrt(), self.min_size / ratio.sqrt());
+            [(long, short), (short, long)]
+        });
+        squares.into_iter().chain(rectangles)
+    }
+}
+
+/// Columns and rows of the six feature maps for an input of `width` x `height` pixels.
+pub(crate) fn feature_map_sizes(width: u32, height: u32) -> [(usize, usize); 6] {
+    // Each function is a layer's arithmetic: padded 7 x 7 and 3 x 3 convolutions of stride 2, and
+    // a 3 x 3 pool of stride 2 that rounds up.
+    let stem = |side: u32| (side.saturating_sub(1) / 2 + 1).saturating_sub(3).div_ceil(2) + 1;
+    let halve = |side: u32| side.saturating_sub(1) / 2 + 1;
+    let mut sides = (stem(width), stem(height));
+    let mut next = || {
+        sides = (halve(sides.0), halve(sides.1));
+        (sides.0 as usize, sides.1 as usize)
+    };
+    let (first, second, third, fourth) = (next(), next(), next(), next());
+    [first, second, third, fourth, fourth, fourth]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_maps_of_the_reference_input() {
+        // Cells and priors a cell as docs of the Caffe model give them: 8892 priors in all.
+        let maps = feature_map_sizes(300, 300);
+        assert_eq!(maps.map(|(columns, _)| columns), [38, 19, 10, 5, 5, 5]);
+        assert_eq!(PRIORS_PER_CELL, [4, 6, 6, 6, 4, 4]);
+        for layout in [PriorLayout::Caffe, PriorLayout::Corrected] {
+            assert_eq!(PriorBoxes::new(layout, 300, 300).as_slice().len(), 8892);
+        }
+    }
+
+    #[test]
+    fn corrected_centres_lie_within_a_cell_of_the_picture_caffe_ones_do_not() {
+        for (width, height) in [(300, 300), (480, 360), (270, 480), (480, 32)] {
+            let farthest = |layout| {
+                let priors = PriorBoxes::new(layout, width, height);
+                let beyond = |prior: &PriorBox| {
+                    let right = (prior.center_x - 1.0) * width as f32;
+                    right.max((prior.center_y - 1.0) * height as f32)
+                };
+                priors.as_slice().iter().map(beyond).fold(f32::MIN, f32::max)
+            };
+            assert!(farthest(PriorLayout::Corrected) < 64.0);
+            assert!(farthest(PriorLayout::Caffe) > 100.0);
+        }
+    }
+
+    #[test]
+    fn layouts_parse_back_from_their_names() {
+        for layout in [PriorLayout::Caffe, PriorLayout::Corrected] {
+            assert_eq!(layout.to_string().parse::<PriorLayout>().unwrap(), layout);
+        }
+        assert!("other".parse::<PriorLayout>().is_err());
+    }
+}

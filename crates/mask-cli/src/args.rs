@@ -1,0 +1,113 @@
+//! The arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mask_detector::{DeviceChoice, InputSize, PriorLayout};
+
+/// Finds the faces in pictures and says for each whether it wears a mask.
+#[derive(Debug, Parser)]
+#[command(name = "mask-cli", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Detect faces and masks in pictures.
+    #[command(after_help = DETECT_NOTES)]
+    Detect(DetectArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff.
+    Man,
+}
+
+const DETECT_NOTES: &str = "\
+Exit status: 0 if all pictures were done, 1 if some failed (the others are done), 2 for wrong \
+arguments or nothing to do.
+
+Examples:
+  mask-cli detect photo.jpg
+  mask-cli detect holiday/ --output drawn/ --format csv > faces.csv
+  find . -name '*.jpg' | mask-cli detect - --format ndjson";
+
+/// Arguments of `detect`.
+#[derive(Debug, Args)]
+pub(crate) struct DetectArgs {
+    /// Pictures, folders (searched to the bottom), patterns such as 'a/*.jpg', or - for a list of
+    /// paths on standard input, one a line.
+    #[arg(required = true, value_name = "PHOTO")]
+    pub(crate) inputs: Vec<PathBuf>,
+
+    /// Write pictures with boxes and labels into this folder, in the folders of the input.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Form of the results on standard output [default: table on a terminal, else ndjson].
+    #[arg(short, long, value_enum)]
+    pub(crate) format: Option<Format>,
+
+    /// Least confidence of a face, from 0 to 1.
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
+    pub(crate) min_confidence: f32,
+
+    /// Size at which pictures enter the face network: a side (300), WIDTHxHEIGHT, or long:N for a
+    /// long side of N pixels with the aspect kept. Larger finds smaller faces and takes longer.
+    #[arg(long, value_name = "SIZE", default_value = "long:560")]
+    pub(crate) input_size: InputSize,
+
+    /// Where the prior boxes stand: corrected, or caffe for OpenCV's own, ghost boxes and all.
+    #[arg(long, value_name = "LAYOUT", default_value = "corrected")]
+    pub(crate) prior_layout: PriorLayout,
+
+    /// Device to run on: auto, cpu, gpu or gpu:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: DeviceChoice,
+
+    /// Threads on the CPU [default: all cores]. Results do not depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+
+    /// Pictures that enter the networks at once [default: 1 on the CPU, 8 on a GPU].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) batch: Option<u16>,
+
+    /// A trained head with its classes, in place of the built-in one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) head: Option<PathBuf>,
+
+    /// Weights of the face network, in place of the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) face_weights: Option<PathBuf>,
+
+    /// Refuse pictures of more pixels than this, in millions.
+    #[arg(long, value_name = "MILLIONS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_megapixels: u32,
+
+    /// Print the time of each stage on standard error at the end, in milliseconds.
+    #[arg(long)]
+    pub(crate) timing: bool,
+}
+
+/// Form of the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A JSON object a picture, one a line.
+    Ndjson,
+    /// A row a face, with a header.
+    Csv,
+    /// For people.
+    Table,
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("give a number from 0 to 1".to_owned()),
+    }
+}

@@ -1,0 +1,164 @@
+//! Drawn pictures: where they go and how they are written.
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    fs,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use image::{ImageFormat, RgbImage, codecs::jpeg::JpegEncoder};
+use tempfile::NamedTempFile;
+
+use crate::inputs::Input;
+
+/// Quality of written JPEG files, 1 to 100: high enough that thin lines stay clean.
+const JPEG_QUALITY: u8 = 92;
+
+/// Plans where each input's drawn picture goes; `None` for inputs that are no pictures.
+///
+/// # Errors
+/// If the folder cannot be written to, or a drawn picture would replace an input.
+pub(crate) fn plan(folder: &Path, inputs: &[Input]) -> anyhow::Result<Vec<Option<PathBuf>>> {
+    let cannot_write =
+        || format!("cannot write to {}; give another --output folder", folder.display());
+    fs::create_dir_all(folder).with_context(cannot_write)?;
+    NamedTempFile::new_in(folder).with_context(cannot_write)?;
+
+    let mut taken = HashSet::new();
+    let originals: HashSet<PathBuf> = inputs
+        .iter()
+        .filter_map(|input| match input {
+            Input::Picture { path, .. } => path.canonicalize().ok(),
+            Input::Failed { .. } => None,
+        })
+        .collect();
+    let mut planned = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let Input::Picture { relative, .. } = input else {
+            planned.push(None);
+            continue;
+        };
+        let wanted = folder.join(with_writable_extension(relative));
+        let mut target = wanted.clone();
+        for number in 2.. {
+            if taken.insert(target.clone()) {
+                break;
+            }
+            target = numbered(&wanted, number);
+        }
+        if target.canonicalize().is_ok_and(|existing| originals.contains(&existing)) {
+            bail!(
+                "{} is an input and would be overwritten; give another --output folder",
+                target.display()
+            );
+        }
+        planned.push(Some(target));
+    }
+    Ok(planned)
+}
+
+/// The formats that drawn pictures keep; others become PNG.
+fn kept_format(path: &Path) -> Option<ImageFormat> {
+    use ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
+    let format = ImageFormat::from_path(path).ok()?;
+    matches!(format, Bmp | Jpeg | Png | Tiff | WebP).then_some(format)
+}
+
+fn with_writable_extension(path: &Path) -> PathBuf {
+    if kept_format(path).is_some() {
+        return path.to_path_buf();
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".png");
+    name.into()
+}
+
+/// `a/b.jpg` becomes `a/b-2.jpg`.
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    let mut name: OsString = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// Writes a drawn picture beside its place and renames it into it.
+///
+/// # Errors
+/// If the folder cannot be made or the file cannot be written.
+pub(crate) fn write(picture: &RgbImage, path: &Path) -> anyhow::Result<()> {
+    let write = || -> anyhow::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let mut file = NamedTempFile::new_in(folder)?;
+        let mut buffer = BufWriter::new(&mut file);
+        match kept_format(path).unwrap_or(ImageFormat::Png) {
+            ImageFormat::Jpeg => {
+                picture
+                    .write_with_encoder(JpegEncoder::new_with_quality(&mut buffer, JPEG_QUALITY))?;
+            }
+            format => {
+                // Some encoders seek, so they write into memory first.
+                let mut bytes = std::io::Cursor::new(Vec::new());
+                picture.write_to(&mut bytes, format)?;
+                buffer.write_all(bytes.get_ref())?;
+            }
+        }
+        buffer.flush()?;
+        drop(buffer);
+        make_readable(&file)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Gives a temporary file the permissions of an ordinary one.
+#[cfg(unix)]
+fn make_readable(file: &NamedTempFile) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn make_readable(_file: &NamedTempFile) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(path: &Path, relative: &str) -> Input {
+        Input::Picture { path: path.to_path_buf(), relative: relative.into() }
+    }
+
+    #[test]
+    fn folders_are_mirrored_and_names_never_collide() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| Some(folder.path().join(name));
+        let inputs = [
+            picture(Path::new("one/x.jpg"), "x.jpg"),
+            picture(Path::new("two/x.jpg"), "x.jpg"),
+            picture(Path::new("in/a/b.gif"), "a/b.gif"),
+            Input::Failed { path: "c".into(), error: String::new() },
+        ];
+        let planned = plan(folder.path(), &inputs).unwrap();
+        assert_eq!(planned, [at("x.jpg"), at("x-2.jpg"), at("a/b.gif.png"), None]);
+    }
+
+    #[test]
+    fn an_input_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let photo = folder.path().join("x.jpg");
+        fs::write(&photo, "photo").unwrap();
+        let error = plan(folder.path(), &[picture(&photo, "x.jpg")]).unwrap_err();
+        assert!(error.to_string().contains("would be overwritten"));
+        assert_eq!(fs::read(&photo).unwrap(), b"photo");
+    }
+}

@@ -1,0 +1,68 @@
+//! A row a face; a picture without faces, or with an error, has one row.
+
+use std::io::{self, Write};
+
+use super::{Outcome, Printer};
+
+/// Columns before the classes' probabilities.
+const COLUMNS: [&str; 9] =
+    ["image", "width", "height", "x_min", "y_min", "x_max", "y_max", "confidence", "label"];
+
+/// Prints CSV.
+pub(crate) struct Csv<W: Write> {
+    writer: csv::Writer<W>,
+    classes: usize,
+}
+
+impl<W: Write> Csv<W> {
+    /// Onto `output`, starting with the header.
+    pub(crate) fn new(classes: &[String], output: W) -> io::Result<Self> {
+        let mut writer = csv::Writer::from_writer(output);
+        let names = COLUMNS.into_iter().chain(classes.iter().map(String::as_str));
+        writer.write_record(names.chain(["error"])).map_err(io_error)?;
+        Ok(Self { writer, classes: classes.len() })
+    }
+
+    /// Writes a row of the given leading and last fields, with empty ones between.
+    fn row(&mut self, leading: &[String], error: &str) -> io::Result<()> {
+        let empty = COLUMNS.len() + self.classes - leading.len();
+        let fields = leading.iter().map(String::as_str).chain(std::iter::repeat_n("", empty));
+        self.writer.write_record(fields.chain([error])).map_err(io_error)
+    }
+}
+
+impl<W: Write> Printer for Csv<W> {
+    fn print(&mut self, outcome: &Outcome<'_>) -> io::Result<()> {
+        let image = outcome.image.to_owned();
+        match &outcome.result {
+            Err(error) => self.row(&[image], error)?,
+            Ok(detected) => {
+                let picture = [image, detected.width.to_string(), detected.height.to_string()];
+                if detected.faces.is_empty() {
+                    self.row(&picture, "")?;
+                }
+                for face in detected.faces {
+                    let bbox = face.face.bbox;
+                    let numbers =
+                        [bbox.x_min, bbox.y_min, bbox.x_max, bbox.y_max, face.face.confidence];
+                    let mut row = picture.to_vec();
+                    row.extend(numbers.map(|number| number.to_string()));
+                    row.push(face.label.clone());
+                    row.extend(
+                        face.probabilities.iter().map(|entry| entry.probability.to_string()),
+                    );
+                    self.row(&row, "")?;
+                }
+            }
+        }
+        self.writer.flush()
+    }
+}
+
+/// The error below, with its kind, so that a closed pipe is known as one.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}

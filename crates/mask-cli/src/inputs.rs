@@ -1,0 +1,123 @@
+//! From the arguments to the list of pictures.
+
+use std::{
+    io::{self, BufRead},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use mask_data::pictures_in;
+
+/// A picture to work on, or a reason why an argument yields none.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A file that may be a picture.
+    Picture {
+        /// Where it is.
+        path: PathBuf,
+        /// Its place below the argument that named it, for a drawn picture.
+        relative: PathBuf,
+    },
+    /// An argument that names nothing.
+    Failed {
+        /// The argument.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
+}
+
+/// The pictures that the arguments name, in their order; folders are searched, but not `except`.
+///
+/// # Errors
+/// If standard input cannot be read.
+pub(crate) fn expand(arguments: &[PathBuf], except: Option<&Path>) -> anyhow::Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    for argument in arguments {
+        if argument.as_os_str() == "-" {
+            for path in stdin_paths()? {
+                expand_one(&path, except, &mut inputs);
+            }
+        } else {
+            expand_one(argument, except, &mut inputs);
+        }
+    }
+    Ok(inputs)
+}
+
+fn expand_one(argument: &Path, except: Option<&Path>, inputs: &mut Vec<Input>) {
+    let failed = |error: String| Input::Failed { path: argument.to_path_buf(), error };
+    if argument.is_dir() {
+        match pictures_in(argument, except) {
+            Ok(pictures) if pictures.is_empty() => {
+                inputs.push(failed("no pictures in this folder".to_owned()));
+            }
+            Ok(pictures) => inputs.extend(pictures.into_iter().map(|path| {
+                let relative = path.strip_prefix(argument).unwrap_or(&path).to_path_buf();
+                Input::Picture { path, relative }
+            })),
+            Err(error) => inputs.push(failed(error.to_string())),
+        }
+        return;
+    }
+    match argument.to_str() {
+        Some(pattern) if !argument.exists() && pattern.contains(['*', '?', '[']) => {
+            expand_pattern(pattern, except, inputs, failed);
+        }
+        _ => inputs.push(picture(argument.to_path_buf())),
+    }
+}
+
+fn expand_pattern(
+    pattern: &str,
+    except: Option<&Path>,
+    inputs: &mut Vec<Input>,
+    failed: impl Fn(String) -> Input,
+) {
+    let paths = match glob::glob(pattern) {
+        Ok(paths) => paths,
+        Err(error) => return inputs.push(failed(format!("no valid pattern: {error}"))),
+    };
+    let before = inputs.len();
+    for path in paths {
+        match path {
+            Ok(path) if path.is_dir() => expand_one(&path, except, inputs),
+            Ok(path) => inputs.push(picture(path)),
+            Err(error) => inputs.push(failed(error.to_string())),
+        }
+    }
+    if inputs.len() == before {
+        inputs.push(failed("no file matches this pattern".to_owned()));
+    }
+}
+
+fn picture(path: PathBuf) -> Input {
+    let relative = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
+    Input::Picture { path, relative }
+}
+
+/// The paths on standard input, one a line.
+fn stdin_paths() -> anyhow::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for line in io::stdin().lock().split(b'\n') {
+        let mut line = line.context("cannot read the list of pictures on standard input")?;
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        if !line.is_empty() {
+            paths.push(path_of(line));
+        }
+    }
+    Ok(paths)
+}
+
+#[cfg(unix)]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    String::from_utf8_lossy(&bytes).into_owned().into()
+}

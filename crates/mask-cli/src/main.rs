@@ -1,0 +1,39 @@
+//! `mask-cli`: the command line of the face-mask detector. Glue only.
+//!
+//! The way of a picture: `inputs` lists the files, `drawn` plans where drawn pictures go, `detect`
+//! decodes, runs the networks, draws and writes; `format` prints the results.
+
+mod args;
+mod detect;
+mod drawn;
+mod format;
+mod inputs;
+mod interrupt;
+mod manual;
+mod progress;
+mod timing;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+/// Exit status for wrong arguments or nothing to do.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Detect(args) => detect::run(&args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man => manual::man_page(),
+    };
+    result.unwrap_or_else(|error| {
+        // Where even that line cannot be written, the status still tells.
+        let _ = writeln!(io::stderr(), "mask-cli: {error:#}");
+        ExitCode::from(USAGE)
+    })
+}

@@ -1,0 +1,41 @@
+//! Times of the stages, for `--timing`.
+
+use std::{fmt, time::Duration};
+
+use mask_detector::StageTimes;
+
+/// Time spent in each stage over all pictures.
+#[derive(Debug, Default)]
+pub(crate) struct Timing {
+    /// Opening the device and loading the networks.
+    pub(crate) load: Duration,
+    /// Reading and decoding.
+    pub(crate) decode: Duration,
+    /// The networks.
+    pub(crate) stages: StageTimes,
+    /// Drawing, encoding, writing.
+    pub(crate) draw: Duration,
+    /// From the first to the last picture. Less than the stages' sum where they overlap.
+    pub(crate) total: Duration,
+    /// Pictures that were decoded.
+    pub(crate) pictures: usize,
+}
+
+impl fmt::Display for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        writeln!(f, "load   {:10.1} ms", milliseconds(self.load))?;
+        let pictures = self.pictures.max(1) as f64;
+        for (name, time) in [
+            ("decode", self.decode),
+            ("faces", self.stages.faces),
+            ("masks", self.stages.masks),
+            ("draw", self.draw),
+            ("all", self.total),
+        ] {
+            let total = milliseconds(time);
+            writeln!(f, "{name:6} {total:10.1} ms {:10.2} ms a picture", total / pictures)?;
+        }
+        write!(f, "{} pictures", self.pictures)
+    }
+}

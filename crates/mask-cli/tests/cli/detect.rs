@@ -1,0 +1,287 @@
+//! What `detect` does with good pictures.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    process::Stdio,
+};
+
+use crate::support::{detect, example, fixture, labels, mask_cli, records, stderr};
+
+#[test]
+fn a_bare_and_a_masked_face_get_their_labels() {
+    let output = detect([example("astronaut.jpg"), example("astronaut_masked.jpg")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(output.stderr.is_empty(), "{}", stderr(&output));
+    let records = records(&output);
+    assert_eq!(records.len(), 2);
+    for (record, label) in records.iter().zip(["without_mask", "with_mask"]) {
+        assert_eq!(labels(record), [label]);
+        let face = &record["faces"][0];
+        assert!(face["confidence"].as_f64().unwrap() > 0.9);
+        let sum: f64 =
+            face["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5);
+        let edge = |name: &str| face["box"][name].as_f64().unwrap();
+        assert!(0.0 <= edge("x_min") && edge("x_min") < edge("x_max") && edge("x_max") <= 512.0);
+        assert!(0.0 <= edge("y_min") && edge("y_min") < edge("y_max") && edge("y_max") <= 512.0);
+    }
+}
+
+/// OpenCV's box and confidence for this very file, by cv2.dnn 4.14.
+#[test]
+fn caffe_layout_repeats_opencv() {
+    let photo = example("astronaut.jpg");
+    let arguments = ["--input-size", "300", "--prior-layout", "caffe"].map(Into::into);
+    let output = detect(arguments.into_iter().chain([photo.into_os_string()]));
+    let record = &records(&output)[0];
+    let face = &record["faces"][0];
+    assert!((face["confidence"].as_f64().unwrap() - 0.999_986).abs() < 1e-3);
+    for (edge, expected) in [("x_min", 179.0), ("y_min", 57.0), ("x_max", 271.0), ("y_max", 177.0)]
+    {
+        let ours = face["box"][edge].as_f64().unwrap();
+        assert!((ours - expected).abs() < 2.0, "{edge}: {ours}");
+    }
+}
+
+#[test]
+fn every_variety_of_picture_is_read() {
+    let names = [
+        "rgb.png",
+        "cmyk.jpg",
+        "grey.jpg",
+        "palette.png",
+        "progressive.jpg",
+        "rotated.jpg",
+        "transparent.png",
+        "animated.gif",
+        "animated.webp",
+        "animated.png",
+    ];
+    let output = detect(names.map(fixture));
+    assert!(output.status.success(), "{}", stderr(&output));
+    for (record, name) in records(&output).iter().zip(names) {
+        assert_eq!(labels(record), ["without_mask"], "{name}");
+        let height = if name == "rotated.jpg" { 224 } else { 256 };
+        assert_eq!(
+            (record["width"].as_u64(), record["height"].as_u64()),
+            (Some(256), Some(height))
+        );
+        // The face stands where the plain copy has it.
+        let x_min = record["faces"][0]["box"]["x_min"].as_f64().unwrap();
+        assert!((x_min - 84.0).abs() < 8.0, "{name}: {x_min}");
+    }
+}
+
+#[test]
+fn sixteen_bits_and_lying_names_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let photo = image::open(fixture("rgb.png")).unwrap();
+    let deep = folder.path().join("deep.png");
+    photo.to_rgb16().save(&deep).unwrap();
+    let lying = folder.path().join("really_png.jpg");
+    fs::copy(fixture("rgb.png"), &lying).unwrap();
+    let targa = folder.path().join("photo.tga");
+    photo.save(&targa).unwrap();
+    let output = detect([deep, lying, targa]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for record in records(&output) {
+        assert_eq!(labels(&record), ["without_mask"], "{record}");
+    }
+}
+
+#[test]
+fn tiny_pictures_and_strips_have_no_faces() {
+    let folder = tempfile::tempdir().unwrap();
+    for (width, height) in [(1, 1), (20_000, 10), (10, 20_000)] {
+        let path = folder.path().join(format!("{width}x{height}.png"));
+        image::RgbImage::from_pixel(width, height, image::Rgb([120, 130, 140]))
+            .save(&path)
+            .unwrap();
+        for size in ["long:560", "300"] {
+            let output =
+                mask_cli().args(["detect", "--input-size", size]).arg(&path).output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+            assert!(labels(&records(&output)[0]).is_empty());
+        }
+    }
+}
+
+#[test]
+fn folders_patterns_and_lists_name_the_same_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("a/deep")).unwrap();
+    for name in ["a/1.jpg", "a/deep/2.jpg"] {
+        fs::copy(example("astronaut.jpg"), folder.path().join(name)).unwrap();
+    }
+    fs::write(folder.path().join("a/notes.txt"), "no picture").unwrap();
+    let names = |output: &std::process::Output| -> Vec<String> {
+        assert!(output.status.success(), "{}", stderr(output));
+        records(output).iter().map(|r| r["image"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected: Vec<String> = ["a/1.jpg", "a/deep/2.jpg"]
+        .iter()
+        .map(|name| folder.path().join(name).to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names(&detect([folder.path()])), expected);
+    assert_eq!(names(&detect([folder.path().join("**/*.jpg")])), expected);
+
+    let mut child = mask_cli()
+        .args(["detect", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let list = format!("{}\r\n\n{}", expected[0], expected[1]);
+    child.stdin.take().unwrap().write_all(list.as_bytes()).unwrap();
+    assert_eq!(names(&child.wait_with_output().unwrap()), expected);
+}
+
+#[test]
+fn csv_has_a_row_a_face_and_table_is_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty, really.png");
+    image::RgbImage::new(40, 40).save(&empty).unwrap();
+    let run = |format: &str| {
+        let output = mask_cli()
+            .args(["detect", "--format", format])
+            .args([example("astronaut.jpg"), empty.clone()])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let csv = run("csv");
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(
+        lines[0],
+        "image,width,height,x_min,y_min,x_max,y_max,confidence,label,with_mask,without_mask,error"
+    );
+    assert_eq!(lines.len(), 3);
+    assert!(lines[1].contains(",512,512,") && lines[1].contains(",without_mask,"));
+    assert!(lines[2].starts_with('"') && lines[2].ends_with("empty, really.png\",40,40,,,,,,,,,"));
+    let table = run("table");
+    assert!(table.contains("astronaut.jpg (512 x 512): 1 face\n  without_mask"), "{table}");
+    assert!(table.contains("(40 x 40): no faces"), "{table}");
+}
+
+#[test]
+fn drawn_pictures_mirror_the_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photos, drawn) = (folder.path().join("photos"), folder.path().join("photos/drawn"));
+    fs::create_dir_all(photos.join("deep")).unwrap();
+    fs::copy(example("astronaut.jpg"), photos.join("deep/a.jpg")).unwrap();
+    fs::copy(fixture("animated.gif"), photos.join("b.gif")).unwrap();
+    let before = fs::read(photos.join("deep/a.jpg")).unwrap();
+    // Twice, so that the second run must leave the drawn pictures of the first alone.
+    for _ in 0..2 {
+        let output =
+            mask_cli().args(["detect", "--output"]).args([&drawn, &photos]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(records(&output).len(), 2);
+    }
+    assert_eq!(fs::read(photos.join("deep/a.jpg")).unwrap(), before);
+    let original = image::open(photos.join("deep/a.jpg")).unwrap().to_rgb8();
+    let result = image::open(drawn.join("deep/a.jpg")).unwrap().to_rgb8();
+    assert_eq!(original.dimensions(), result.dimensions());
+    let red = result.pixels().filter(|p| p[0] > 180 && p[1] < 90 && p[2] < 90).count();
+    assert!(red > 300, "a red box and label, not {red} red pixels");
+    assert!(drawn.join("b.gif.png").is_file());
+    let left = fs::read_dir(&drawn).unwrap().count();
+    assert_eq!(left, 2, "no temporary files remain");
+}
+
+#[test]
+fn results_do_not_depend_on_threads_or_batches() {
+    let pictures = [example("astronaut.jpg"), fixture("rgb.png"), example("astronaut_masked.jpg")];
+    let run = |threads: &str, batch: &str| {
+        let output = mask_cli()
+            .args(["detect", "--threads", threads, "--batch", batch])
+            .args(&pictures)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        output.stdout
+    };
+    let single = run("1", "1");
+    assert_eq!(single, run("2", "1"), "threads");
+    assert_eq!(single, run("3", "1"), "threads");
+    // A batch may add up in another order, so its figures are only near.
+    let parse = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    for (one, many) in parse(&single).lines().zip(parse(&run("2", "3")).lines()) {
+        let one: serde_json::Value = serde_json::from_str(one).unwrap();
+        let many: serde_json::Value = serde_json::from_str(many).unwrap();
+        assert_eq!(labels(&one), labels(&many));
+        let confidence = |record: &serde_json::Value| record["faces"][0]["confidence"].as_f64();
+        assert!((confidence(&one).unwrap() - confidence(&many).unwrap()).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let mut child = mask_cli()
+        .arg("detect")
+        .args(vec![fixture("rgb.png"); 40])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("rgb.png"));
+    let status = child.wait().unwrap();
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(status.success() && errors.is_empty(), "{status}: {errors}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_with_whole_lines() {
+    let mut child = mask_cli()
+        .arg("detect")
+        .args(vec![fixture("rgb.png"); 2000])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    output.read_line(&mut text).unwrap();
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(text.ends_with('\n'));
+    assert!(text.lines().count() < 2000);
+    for line in text.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(labels(&record), ["without_mask"]);
+    }
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(errors.is_empty(), "{errors}");
+}
+
+#[test]
+fn timing_goes_to_standard_error() {
+    let photo = example("astronaut.jpg");
+    let output = mask_cli().args(["detect", "--timing"]).arg(photo).output().unwrap();
+    let errors = stderr(&output);
+    for stage in ["load", "decode", "faces", "masks", "draw", "all"] {
+        assert!(errors.contains(stage), "{errors}");
+    }
+    assert_eq!(records(&output).len(), 1);
+}
+
+#[test]
+fn completions_and_the_manual_page_name_the_flags() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = mask_cli().args(["completions", shell]).output().unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap().contains("min-confidence"));
+    }
+    let output = mask_cli().arg("man").output().unwrap();
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(page.contains(".TH mask-cli") && page.contains("min\\-confidence"));
+}

@@ -1,0 +1,6 @@
+//! End-to-end runs of the real binary.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod bad_input;
+mod detect;
+mod support;

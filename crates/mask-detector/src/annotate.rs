@@ -1,0 +1,239 @@
+//! Drawing of boxes and labels.
+
+use ab_glyph::{FontRef, PxScale};
+use image::{Rgb, RgbImage};
+use imageproc::{
+    drawing::{draw_filled_rect_mut, draw_text_mut, text_size},
+    rect::Rect,
+};
+
+use crate::MaskedFace;
+
+/// DejaVu Sans Bold 2.37: its licence stands beside it.
+static FONT: &[u8] = include_bytes!("../assets/DejaVuSans-Bold.ttf");
+
+const GREEN: Rgb<u8> = Rgb([0, 158, 60]);
+const RED: Rgb<u8> = Rgb([213, 40, 32]);
+
+/// Colours of further classes: the bright ones of Paul Tol's scheme, told apart by the colour-blind.
+const OTHERS: [Rgb<u8>; 5] = [
+    Rgb([238, 119, 51]),
+    Rgb([0, 119, 187]),
+    Rgb([238, 51, 119]),
+    Rgb([51, 187, 238]),
+    Rgb([130, 100, 20]),
+];
+
+/// Draws faces with their labels: a colour a class, sizes that suit the picture.
+#[derive(Debug, Clone)]
+pub struct Annotator {
+    classes: Vec<String>,
+    font: FontRef<'static>,
+}
+
+impl Annotator {
+    /// An annotator for the given classes, as [`crate::MaskDetector::classes`] names them.
+    ///
+    /// # Errors
+    /// If the embedded font cannot be read, which would be a fault of the build.
+    pub fn new(classes: &[String]) -> Result<Self, ab_glyph::InvalidFont> {
+        Ok(Self { classes: classes.to_vec(), font: FontRef::try_from_slice(FONT)? })
+    }
+
+    /// The colour of a class: green and red for `with_mask` and `without_mask`.
+    pub fn color(&self, class: &str) -> Rgb<u8> {
+        match class {
+            "with_mask" => GREEN,
+            "without_mask" => RED,
+            _ => {
+                let others = self
+                    .classes
+                    .iter()
+                    .filter(|name| !matches!(name.as_str(), "with_mask" | "without_mask"));
+                let index = others.clone().position(|name| name == class).unwrap_or(0);
+                OTHERS[index % OTHERS.len()]
+            }
+        }
+    }
+
+    /// Draws every face's box and label into the picture.
+    pub fn draw(&self, picture: &mut RgbImage, faces: &[MaskedFace]) {
+        let (width, height) = picture.dimensions();
+        let short_side = width.min(height) as f32;
+        let thickness = (short_side / 250.0).round().max(1.0) as u32;
+        // The least confident first, so that the best stay on top.
+        for face in faces.iter().rev() {
+            let color = self.color(&face.label);
+            draw_box(picture, face.face.bbox.crop_rectangle(), thickness, color);
+        }
+        for face in faces.iter().rev() {
+            let text = format!("{} {:.0}%", face.label, 100.0 * face.label_probability());
+            // Readable, yet not much wider than the face it belongs to.
+            let wanted = (face.face.bbox.width() / 7.0).clamp(short_side / 40.0, short_side / 12.0);
+            self.draw_label(picture, face, &text, wanted.max(11.0), self.color(&face.label));
+        }
+    }
+
+    /// Draws a label above its face, or wherever it fits into the picture.
+    fn draw_label(
+        &self,
+        picture: &mut RgbImage,
+        face: &MaskedFace,
+        text: &str,
+        size: f32,
+        color: Rgb<u8>,
+    ) {
+        let (width, height) = picture.dimensions();
+        let Some(label) = self.fit(text, size, width, height) else { return };
+        let (left, top, _, box_height) = face.face.bbox.crop_rectangle();
+        let x = left.min(width - label.width);
+        let y = match top.checked_sub(label.height) {
+            Some(above) => above,
+            None if top + box_height + label.height <= height => top + box_height,
+            None => top.min(height - label.height),
+        };
+        let background = Rect::at(x as i32, y as i32).of_size(label.width, label.height);
+        draw_filled_rect_mut(picture, background, color);
+        let (x, y) = ((x + label.padding) as i32, (y + label.padding) as i32);
+        let white = Rgb([255, 255, 255]);
+        draw_text_mut(picture, white, x, y, PxScale::from(label.size), &self.font, text);
+    }
+
+    /// The label at the wanted size, or smaller if the picture is. `None` where even a tiny one has
+    /// no room.
+    fn fit(&self, text: &str, mut size: f32, width: u32, height: u32) -> Option<Label> {
+        while size >= 5.0 {
+            let padding = (size / 6.0).round() as u32;
+            let (text_width, _) = text_size(PxScale::from(size), &self.font, text);
+            let label = Label {
+                width: text_width + 2 * padding,
+                height: size.ceil() as u32 + 2 * padding,
+                padding,
+                size,
+            };
+            if label.width <= width && label.height <= height {
+                return Some(label);
+            }
+            size *= 0.85;
+        }
+        None
+    }
+}
+
+/// Sizes of a label, in pixels.
+struct Label {
+    width: u32,
+    height: u32,
+    padding: u32,
+    size: f32,
+}
+
+/// Draws the outline of a rectangle inside its edges.
+fn draw_box(
+    picture: &mut RgbImage,
+    (x, y, width, height): (u32, u32, u32, u32),
+    thickness: u32,
+    color: Rgb<u8>,
+) {
+    let (across, down) = (thickness.min(width), thickness.min(height));
+    let sides = [
+        (x, y, width, down),
+        (x, y + height - down, width, down),
+        (x, y, across, height),
+        (x + width - across, y, across, height),
+    ];
+    for (x, y, width, height) in sides {
+        let side = Rect::at(x as i32, y as i32).of_size(width, height);
+        draw_filled_rect_mut(picture, side, color);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use face_ssd::{Face, PixelBox};
+
+    use super::*;
+    use crate::ClassProbability;
+
+    fn face(label: &str, [x_min, y_min, x_max, y_max]: [f32; 4]) -> MaskedFace {
+        let bbox = PixelBox { x_min, y_min, x_max, y_max };
+        MaskedFace {
+            face: Face { bbox, confidence: 0.9 },
+            label: label.to_owned(),
+            probabilities: vec![ClassProbability { class: label.to_owned(), probability: 0.97 }],
+        }
+    }
+
+    fn annotator() -> Annotator {
+        let classes = ["a", "with_mask", "without_mask", "b"].map(str::to_owned);
+        Annotator::new(&classes).unwrap()
+    }
+
+    /// The pixels that drawing changed: bounding box and count.
+    fn changed(picture: &RgbImage) -> (u32, u32, u32, u32, usize) {
+        let grey = Rgb([90, 90, 90]);
+        let touched: Vec<_> = picture.enumerate_pixels().filter(|(_, _, p)| **p != grey).collect();
+        let xs = touched.iter().map(|(x, _, _)| *x);
+        let ys = touched.iter().map(|(_, y, _)| *y);
+        (
+            xs.clone().min().unwrap(),
+            ys.clone().min().unwrap(),
+            xs.max().unwrap(),
+            ys.max().unwrap(),
+            touched.len(),
+        )
+    }
+
+    #[test]
+    fn colours_tell_classes_apart() {
+        let annotator = annotator();
+        let colors = ["a", "with_mask", "without_mask", "b"].map(|class| annotator.color(class).0);
+        for (i, color) in colors.iter().enumerate() {
+            assert!(!colors[..i].contains(color));
+        }
+    }
+
+    #[test]
+    fn the_outline_lies_on_the_box_and_the_label_beside_it() {
+        let mut picture = RgbImage::from_pixel(400, 300, Rgb([90, 90, 90]));
+        annotator().draw(&mut picture, &[face("with_mask", [150.0, 100.0, 250.0, 220.0])]);
+        let on_outline = [(150, 160), (249, 160), (200, 100), (200, 219)];
+        assert!(on_outline.iter().all(|(x, y)| *picture.get_pixel(*x, *y) == GREEN));
+        assert_eq!(*picture.get_pixel(200, 160), Rgb([90, 90, 90]), "the face is not painted over");
+        let (_, top, _, bottom, _) = changed(&picture);
+        assert!(top < 100 && bottom == 219);
+    }
+
+    #[test]
+    fn labels_stay_whole_at_every_edge_and_size() {
+        let annotator = annotator();
+        for (width, height) in [(64, 48), (300, 40), (400, 300), (3000, 2000)] {
+            let (w, h) = (width as f32, height as f32);
+            let boxes = [
+                [0.0, 0.0, w / 4.0, h / 4.0],
+                [w * 0.75, 0.0, w, h / 4.0],
+                [w * 0.75, h * 0.75, w, h],
+                [0.0, 0.0, w, h],
+            ];
+            for corners in boxes {
+                let mut picture = RgbImage::from_pixel(width, height, Rgb([90, 90, 90]));
+                annotator.draw(&mut picture, &[face("without_mask", corners)]);
+                // White text was drawn, and the background shows on all sides of it: nothing is cut.
+                let white: Vec<_> = picture
+                    .enumerate_pixels()
+                    .filter(|(_, _, p)| p.0.iter().all(|c| *c > 230))
+                    .map(|(x, y, _)| (x, y))
+                    .collect();
+                assert!(!white.is_empty(), "{width} x {height}: no text");
+                assert!(white.iter().all(|(x, y)| *x > 0 && *x < width - 1 && *y < height - 1));
+            }
+        }
+    }
+
+    #[test]
+    fn pictures_too_small_for_text_still_get_their_box() {
+        let mut picture = RgbImage::from_pixel(3, 3, Rgb([90, 90, 90]));
+        annotator().draw(&mut picture, &[face("with_mask", [0.0, 0.0, 3.0, 3.0])]);
+        assert_eq!(changed(&picture).4, 8);
+    }
+}

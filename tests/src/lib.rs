@@ -1,0 +1,90 @@
+//! What the parity tests share: the reference's recorded outputs and the comparison with them.
+//!
+//! The recordings lie beside the project, in `../shared`; where they are absent, the tests say so
+//! on standard error and pass.
+#![allow(clippy::expect_used, clippy::panic, reason = "this crate serves tests only")]
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use npyz::NpyFile;
+use zip::ZipArchive;
+
+/// The project's root folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A path below `../shared`, or `None`, said aloud, where it is absent.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let full = root().join("../shared").join(path);
+    if full.exists() {
+        return Some(full);
+    }
+    say(&format!("skipped: ../shared/{path} is absent"));
+    None
+}
+
+/// Writes a line on standard error that the test harness does not swallow.
+pub fn say(line: &str) {
+    // Without a standard error there is nobody to tell.
+    let _ = writeln!(io::stderr(), "mask-tests: {line}");
+}
+
+/// Arrays of a NumPy archive.
+pub struct Arrays(HashMap<String, (Vec<usize>, Vec<f32>)>);
+
+impl Arrays {
+    /// Reads all float and byte arrays of an archive, as floats.
+    pub fn read(path: &Path) -> Self {
+        let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut archive = ZipArchive::new(file).expect("a NumPy archive");
+        let mut arrays = HashMap::new();
+        for index in 0..archive.len() {
+            let entry = archive.by_index(index).expect("a readable entry");
+            let name = entry.name().expect("a name").into_owned();
+            let array = NpyFile::new(entry).expect("an array");
+            let shape = array.shape().iter().map(|side| *side as usize).collect();
+            let values = match array.dtype().descr().as_str() {
+                "'<f4'" => array.into_vec::<f32>().expect("floats"),
+                "'|u1'" => {
+                    array.into_vec::<u8>().expect("bytes").into_iter().map(f32::from).collect()
+                }
+                _ => continue,
+            };
+            arrays.insert(name.trim_end_matches(".npy").to_owned(), (shape, values));
+        }
+        Self(arrays)
+    }
+
+    /// Shape and values of an array, row-major.
+    pub fn get(&self, name: &str) -> (&[usize], &[f32]) {
+        let (shape, values) = self.0.get(name).unwrap_or_else(|| panic!("no array {name}"));
+        (shape, values)
+    }
+}
+
+/// The largest absolute difference of two lists of equal length.
+pub fn max_difference(ours: &[f32], theirs: &[f32]) -> f32 {
+    assert_eq!(ours.len(), theirs.len(), "lists differ in length");
+    ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// Channels-last values turned to channels-first: `[batch, height, width, channels]` to
+/// `[batch, channels, height, width]`.
+pub fn to_channels_first(shape: &[usize], values: &[f32]) -> Vec<f32> {
+    let [batch, height, width, channels] = shape else { panic!("four sides, not {shape:?}") };
+    let mut turned = Vec::with_capacity(values.len());
+    for b in 0..*batch {
+        for c in 0..*channels {
+            for pixel in 0..height * width {
+                turned.push(values[(b * height * width + pixel) * channels + c]);
+            }
+        }
+    }
+    turned
+}

@@ -1,0 +1,81 @@
+//! The networks through wgpu, on whatever adapter there is, against the CPU.
+#![cfg(feature = "gpu")]
+
+use burn::tensor::{Device, Tensor};
+use face_ssd::{InputBatch, InputSize, WeightsSource, network::Res10Ssd};
+use image::RgbImage;
+use mask_detector::{DeviceChoice, DeviceError, MaskDetector, MaskDetectorConfig};
+use mask_model::{Backbone, CropBatch, Head};
+use mask_tests::{max_difference, root, say};
+
+/// The first adapter, software included, or `None`, said aloud.
+fn adapter() -> Option<Device> {
+    match DeviceChoice::Gpu(None).open() {
+        Ok(open) => {
+            say(&format!("wgpu on {}", open.name));
+            Some(open.device)
+        }
+        Err(error @ DeviceError::NoAdapter { .. }) => {
+            say(&format!("skipped: {error}"));
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn photo() -> RgbImage {
+    image::open(root().join("examples/astronaut_masked.jpg")).unwrap().to_rgb8()
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.try_into_vec_as().unwrap()
+}
+
+/// One test, so that the adapter is opened once.
+#[test]
+fn outputs_equal_those_of_the_cpu() {
+    let Some(gpu) = adapter() else { return };
+    let cpu = Device::flex();
+
+    for size in [InputSize::REFERENCE, InputSize::Fixed { width: 320, height: 240 }] {
+        let [on_cpu, on_gpu] = [&cpu, &gpu].map(|device| {
+            let network = Res10Ssd::load(&WeightsSource::Embedded, device).unwrap();
+            let (width, height) = size.for_picture(512, 512);
+            let mut batch = InputBatch::new(width, height);
+            batch.push(&photo()).unwrap();
+            let output = network.forward(batch.into_tensor(device));
+            (values(output.locations), values(output.confidences))
+        });
+        let (locations, confidences) =
+            (max_difference(&on_cpu.0, &on_gpu.0), max_difference(&on_cpu.1, &on_gpu.1));
+        say(&format!("{size}: offsets within {locations:.1e}, confidences {confidences:.1e}"));
+        assert!(locations < 1e-3 && confidences < 1e-3);
+    }
+
+    let [on_cpu, on_gpu] = [&cpu, &gpu].map(|device| {
+        let backbone = Backbone::load(None, device).unwrap();
+        let head = Head::load(None, device).unwrap();
+        let mut batch = CropBatch::default();
+        for side in [90, 120] {
+            let crop = image::imageops::crop_imm(&photo(), 180, 60, side, side).to_image();
+            batch.push(&crop).unwrap();
+        }
+        let features = backbone.forward(batch.into_tensor(device));
+        (values(features.clone()), values(head.layers.forward(features)))
+    });
+    let (features, scores) =
+        (max_difference(&on_cpu.0, &on_gpu.0), max_difference(&on_cpu.1, &on_gpu.1));
+    say(&format!("features within {features:.1e}, scores {scores:.1e}"));
+    assert!(features < 1e-3 && scores < 1e-3);
+
+    let detector = MaskDetector::new(MaskDetectorConfig::default(), gpu).unwrap();
+    let faces = detector.detect(&photo()).unwrap();
+    assert_eq!(faces.len(), 1);
+    assert_eq!(faces[0].label, "with_mask");
+}
+
+#[test]
+fn a_gpu_of_a_high_number_is_an_error_that_lists_what_is_there() {
+    let error = DeviceChoice::Gpu(Some(99)).open().unwrap_err();
+    assert!(error.to_string().starts_with("no GPU number 99: "), "{error}");
+}

@@ -1,0 +1,217 @@
+//! The part of ONNX's `onnx.proto` that a convolutional network needs, and a builder for it.
+
+use prost::{Enumeration, Message, Oneof};
+
+/// `ModelProto`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Model {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(string, tag = "2")]
+    producer_name: String,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<OperatorSet>,
+}
+
+/// `OperatorSetIdProto`.
+#[derive(Clone, PartialEq, Message)]
+struct OperatorSet {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+/// `GraphProto`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<Node>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    initializer: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<ValueInfo>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<ValueInfo>,
+}
+
+/// `NodeProto`.
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(string, repeated, tag = "1")]
+    input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    output: Vec<String>,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<Attribute>,
+}
+
+/// `AttributeProto`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, tag = "3")]
+    i: i64,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    ints: Vec<i64>,
+    #[prost(enumeration = "AttributeType", tag = "20")]
+    kind: i32,
+}
+
+/// `AttributeProto.AttributeType`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Enumeration)]
+#[repr(i32)]
+enum AttributeType {
+    Undefined = 0,
+    Int = 2,
+    Ints = 7,
+}
+
+/// `TensorProto`; values as little-endian bytes.
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(int64, repeated, packed = "false", tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(bytes = "vec", tag = "9")]
+    raw_data: Vec<u8>,
+}
+
+/// `TensorProto.DataType.FLOAT`.
+const FLOAT: i32 = 1;
+
+/// `ValueInfoProto`.
+#[derive(Clone, PartialEq, Message)]
+struct ValueInfo {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    kind: Option<Type>,
+}
+
+/// `TypeProto`.
+#[derive(Clone, PartialEq, Message)]
+struct Type {
+    #[prost(message, optional, tag = "1")]
+    tensor_type: Option<TensorType>,
+}
+
+/// `TypeProto.Tensor`.
+#[derive(Clone, PartialEq, Message)]
+struct TensorType {
+    #[prost(int32, tag = "1")]
+    elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Shape>,
+}
+
+/// `TensorShapeProto`.
+#[derive(Clone, PartialEq, Message)]
+struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    dim: Vec<Dimension>,
+}
+
+/// `TensorShapeProto.Dimension`.
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(oneof = "DimensionValue", tags = "1, 2")]
+    value: Option<DimensionValue>,
+}
+
+/// The value of a dimension: a number or a name.
+#[derive(Clone, PartialEq, Oneof)]
+enum DimensionValue {
+    #[prost(int64, tag = "1")]
+    Value(i64),
+    #[prost(string, tag = "2")]
+    Parameter(String),
+}
+
+impl Attribute {
+    /// A number.
+    pub(super) fn int(name: &str, value: usize) -> Self {
+        let kind = AttributeType::Int.into();
+        Self { name: name.to_owned(), i: value as i64, ints: Vec::new(), kind }
+    }
+
+    /// A list of numbers.
+    pub(super) fn ints(name: &str, values: &[usize]) -> Self {
+        let ints = values.iter().map(|value| *value as i64).collect();
+        Self { name: name.to_owned(), i: 0, ints, kind: AttributeType::Ints.into() }
+    }
+}
+
+impl Graph {
+    /// A graph of one input and one output, both with a free batch and three fixed sides.
+    pub(super) fn new(
+        name: &str,
+        (input, input_sides): (&str, [usize; 3]),
+        (output, output_sides): (&str, [usize; 3]),
+    ) -> Self {
+        let value = |name: &str, sides: [usize; 3]| {
+            let batch = DimensionValue::Parameter("batch".to_owned());
+            let sides = sides.into_iter().map(|side| DimensionValue::Value(side as i64));
+            let dim = std::iter::once(batch).chain(sides);
+            let dim = dim.map(|value| Dimension { value: Some(value) }).collect();
+            let tensor = TensorType { elem_type: FLOAT, shape: Some(Shape { dim }) };
+            ValueInfo { name: name.to_owned(), kind: Some(Type { tensor_type: Some(tensor) }) }
+        };
+        Self {
+            name: name.to_owned(),
+            input: vec![value(input, input_sides)],
+            output: vec![value(output, output_sides)],
+            ..Self::default()
+        }
+    }
+
+    /// Appends an operation; its output bears its name.
+    pub(super) fn node(
+        &mut self,
+        op: &str,
+        name: &str,
+        inputs: &[&str],
+        attribute: Vec<Attribute>,
+    ) {
+        self.node.push(Node {
+            input: inputs.iter().map(|input| (*input).to_owned()).collect(),
+            output: vec![name.to_owned()],
+            name: name.to_owned(),
+            op_type: op.to_owned(),
+            attribute,
+        });
+    }
+
+    /// Appends a constant array.
+    pub(super) fn initializer(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        self.initializer.push(Tensor {
+            dims: shape.iter().map(|side| *side as i64).collect(),
+            data_type: FLOAT,
+            name: name.to_owned(),
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        });
+    }
+
+    /// The bytes of an ONNX file of operator set 13.
+    pub(super) fn encode(self) -> Vec<u8> {
+        Model {
+            ir_version: 8,
+            producer_name: "mask-detector xtask import".to_owned(),
+            graph: Some(self),
+            opset_import: vec![OperatorSet { domain: String::new(), version: 13 }],
+        }
+        .encode_to_vec()
+    }
+}

