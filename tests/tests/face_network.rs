@@ -73,7 +73,10 @@ fn embedded_weights_are_near_opencv() {
 fn activations_equal_opencv() {
     let device = Device::flex();
     let Some(goldens) = goldens() else { return };
-    let network = exact(&device).unwrap_or_else(|| embedded(&device));
+    let (network, tolerance) = match exact(&device) {
+        Some(network) => (network, 1e-4),
+        None => (embedded(&device), 5e-3),
+    };
     for golden in &goldens {
         let features = network.features(blob(golden, &device));
         let [norm, last, ..] = features.maps;
@@ -89,7 +92,7 @@ fn activations_equal_opencv() {
             assert_eq!(ours.dims(), *shape, "{name}");
             let scale = theirs.iter().fold(1.0f32, |most, value| most.max(value.abs()));
             let relative = max_difference(&values(ours), theirs) / scale;
-            assert!(relative < 2e-3, "{name} differs by {relative} of its largest value");
+            assert!(relative < tolerance, "{name} differs by {relative} of its largest value");
         }
     }
 }

@@ -33,7 +33,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 /// One test, so that the adapter is opened once.
 #[test]
-fn outputs_equal_those_of_the_cpu() {
+fn outputs_on_an_adapter_equal_those_of_the_cpu() {
     let Some(gpu) = adapter() else { return };
     let cpu = Device::flex();
 
@@ -75,7 +75,7 @@ fn outputs_equal_those_of_the_cpu() {
 }
 
 #[test]
-fn a_gpu_of_a_high_number_is_an_error_that_lists_what_is_there() {
+fn an_adapter_of_a_high_number_is_an_error_that_lists_what_is_there() {
     let error = DeviceChoice::Gpu(Some(99)).open().unwrap_err();
     assert!(error.to_string().starts_with("no GPU number 99: "), "{error}");
 }

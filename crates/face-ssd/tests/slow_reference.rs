@@ -1,0 +1,101 @@
+//! Decoding and suppression against a slow implementation written from SSD's definition, in f64.
+
+use face_ssd::{DetectionOutput, PriorBoxes, PriorLayout};
+use proptest::prelude::*;
+
+/// A box of two corners and its score.
+type Scored = ([f64; 4], f64);
+
+/// The box that offsets make of a prior: centre moved by a tenth of the prior's size, size scaled by
+/// the exponential of a fifth.
+fn decode(prior: [f64; 4], offsets: [f64; 4]) -> [f64; 4] {
+    let [x_min, y_min, x_max, y_max] = prior;
+    let (width, height) = (x_max - x_min, y_max - y_min);
+    let center = (
+        (x_min + x_max) / 2.0 + 0.1 * offsets[0] * width,
+        (y_min + y_max) / 2.0 + 0.1 * offsets[1] * height,
+    );
+    let half = (width * (0.2 * offsets[2]).exp() / 2.0, height * (0.2 * offsets[3]).exp() / 2.0);
+    [center.0 - half.0, center.1 - half.1, center.0 + half.0, center.1 + half.1]
+}
+
+fn iou(a: [f64; 4], b: [f64; 4]) -> f64 {
+    let side = |axis: usize| (a[axis + 2].min(b[axis + 2]) - a[axis].max(b[axis])).max(0.0);
+    let area = |c: [f64; 4]| (c[2] - c[0]) * (c[3] - c[1]);
+    let common = side(0) * side(1);
+    common / (area(a) + area(b) - common)
+}
+
+/// Takes the strongest box, strikes out what overlaps it, and so on.
+fn suppress(mut boxes: Vec<Scored>, max_iou: f64, keep: usize) -> Vec<Scored> {
+    let mut kept = Vec::new();
+    while kept.len() < keep {
+        let mut strongest: Option<usize> = None;
+        for (index, (_, score)) in boxes.iter().enumerate() {
+            if strongest.is_none_or(|best| *score > boxes[best].1) {
+                strongest = Some(index);
+            }
+        }
+        let Some(index) = strongest else { break };
+        let taken = boxes.remove(index);
+        boxes.retain(|(other, _)| iou(taken.0, *other) <= max_iou);
+        kept.push(taken);
+    }
+    kept
+}
+
+fn settings() -> impl Strategy<Value = DetectionOutput> {
+    (0.0..0.9f32, 0.1..0.9f32, 1..60usize, 1..40usize).prop_map(
+        |(min_confidence, max_iou, top_k, keep)| DetectionOutput {
+            min_confidence,
+            max_iou,
+            top_k,
+            keep,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn detections_equal_the_slow_ones(
+        (output, values) in settings().prop_flat_map(|output| {
+            // An input of 32 x 48 pixels has 4 x 6 cells at first, and so on: a few hundred priors.
+            let priors = PriorBoxes::new(PriorLayout::Corrected, 32, 48).as_slice().len();
+            let offsets = [-3.0..3.0f32, -3.0..3.0f32, -3.0..3.0f32, -3.0..3.0f32];
+            (Just(output), prop::collection::vec((offsets, 0.0..1.0f32), priors))
+        })
+    ) {
+        let priors = PriorBoxes::new(PriorLayout::Corrected, 32, 48);
+        let locations: Vec<f32> = values.iter().flat_map(|(offsets, _)| *offsets).collect();
+        let confidences: Vec<f32> = values.iter().flat_map(|(_, face)| [1.0 - face, *face]).collect();
+        let ours = output.decode(&priors, &locations, &confidences);
+
+        let mut boxes: Vec<Scored> = priors
+            .as_slice()
+            .iter()
+            .zip(&values)
+            .filter(|(_, (_, face))| *face > output.min_confidence)
+            .map(|(prior, (offsets, face))| {
+                let edges = prior.to_box();
+                let prior = [edges.x_min, edges.y_min, edges.x_max, edges.y_max].map(f64::from);
+                (decode(prior, offsets.map(f64::from)), f64::from(*face))
+            })
+            .collect();
+        boxes.sort_by(|a, b| b.1.total_cmp(&a.1));
+        boxes.truncate(output.top_k);
+        // An overlap within rounding of the limit may fall either way.
+        let near = |a: &Scored, b: &Scored| (iou(a.0, b.0) - f64::from(output.max_iou)).abs() < 1e-5;
+        let close = boxes.iter().enumerate().any(|(i, a)| boxes[..i].iter().any(|b| near(a, b)));
+        prop_assume!(!close);
+
+        let slow = suppress(boxes, f64::from(output.max_iou), output.keep);
+        prop_assert_eq!(ours.len(), slow.len());
+        for (ours, (edges, score)) in ours.iter().zip(&slow) {
+            prop_assert_eq!(f64::from(ours.confidence), *score);
+            let bbox = ours.bbox;
+            for (ours, slow) in [bbox.x_min, bbox.y_min, bbox.x_max, bbox.y_max].iter().zip(edges) {
+                prop_assert!((f64::from(*ours) - slow).abs() < 1e-4);
+            }
+        }
+    }
+}
