@@ -1,4 +1,5 @@
 //! The classifier against Keras's own activations and probabilities.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 use image::RgbImage;

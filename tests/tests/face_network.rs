@@ -1,4 +1,5 @@
 //! The face network against OpenCV's own activations and outputs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use burn::tensor::{Device, Tensor, TensorData};
 use face_ssd::{

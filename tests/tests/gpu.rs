@@ -1,5 +1,6 @@
 //! The networks through wgpu, on whatever adapter there is, against the CPU.
 #![cfg(feature = "gpu")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use burn::tensor::{Device, Tensor};
 use face_ssd::{InputBatch, InputSize, WeightsSource, network::Res10Ssd};
@@ -68,7 +69,10 @@ fn outputs_on_an_adapter_equal_those_of_the_cpu() {
     say(&format!("features within {features:.1e}, scores {scores:.1e}"));
     assert!(features < 1e-3 && scores < 1e-3);
 
-    let detector = MaskDetector::new(MaskDetectorConfig::default(), gpu).unwrap();
+    // Opened again, as a program with two detectors does.
+    let again = DeviceChoice::Gpu(None).open().unwrap().device;
+    assert_eq!(again, gpu);
+    let detector = MaskDetector::new(MaskDetectorConfig::default(), again).unwrap();
     let faces = detector.detect(&photo()).unwrap();
     assert_eq!(faces.len(), 1);
     assert_eq!(faces[0].label, "with_mask");

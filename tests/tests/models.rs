@@ -1,4 +1,5 @@
 //! The files in `models/` are what the manifest says, and the generated code is theirs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{collections::BTreeSet, fs};
 

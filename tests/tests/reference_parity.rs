@@ -1,4 +1,5 @@
 //! The whole pipeline against the reference's recorded detections on every recorded picture.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{fs, path::Path};
 

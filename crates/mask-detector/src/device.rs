@@ -121,6 +121,8 @@ use adapters::{automatic, gpu};
 mod adapters {
     //! The GPUs that wgpu drives.
 
+    use std::sync::{Mutex, PoisonError};
+
     use burn::tensor::{
         Device, DeviceKind,
         wgpu::{
@@ -143,11 +145,23 @@ mod adapters {
             matches!(self.kind, DeviceKind::Cpu)
         }
 
+        /// Opens the adapter, or hands out again what was opened before: Burn opens each once a
+        /// process.
         fn open(self) -> Result<OpenDevice, DeviceError> {
-            let options =
-                Device::wgpu_options().device_kind(self.kind.clone()).graphics_api(self.api);
-            let failed = |reason: String| DeviceError::Open { name: self.name.clone(), reason };
-            let device = options.init().map_err(|error| failed(error.to_string()))?;
+            static OPENED: Mutex<Vec<(DeviceKind, Device)>> = Mutex::new(Vec::new());
+            let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = opened.iter().find(|(kind, _)| *kind == self.kind);
+            let device = match known {
+                Some((_, device)) => device.clone(),
+                None => {
+                    let options = Device::wgpu_options().device_kind(self.kind.clone());
+                    let device = options.graphics_api(self.api).init().map_err(|error| {
+                        DeviceError::Open { name: self.name.clone(), reason: error.to_string() }
+                    })?;
+                    opened.push((self.kind, device.clone()));
+                    device
+                }
+            };
             Ok(OpenDevice { device, name: self.name, fallback: None })
         }
     }

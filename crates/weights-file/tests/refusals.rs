@@ -1,4 +1,5 @@
 //! Files that are cut short, damaged, or of another network are refused with the reason.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use burn::{
     module::Module,
