@@ -166,6 +166,6 @@ impl MaskDetector {
 
 /// The pixels of a face.
 fn crop(picture: &RgbImage, face: &Face) -> RgbImage {
-    let (x, y, width, height) = face.bbox.crop_rectangle();
+    let (x, y, width, height) = face.bbox.crop_rectangle(picture.width(), picture.height());
     crop_imm(picture, x, y, width, height).to_image()
 }

@@ -28,7 +28,7 @@ impl<W: Write> Printer for Table<W> {
         writeln!(self.0, "{} ({} x {}): {count}", outcome.image, detected.width, detected.height)?;
         let width = detected.faces.iter().map(|face| face.label.chars().count()).max().unwrap_or(0);
         for face in detected.faces {
-            let (x, y, w, h) = face.face.bbox.crop_rectangle();
+            let (x, y, w, h) = face.face.bbox.crop_rectangle(detected.width, detected.height);
             writeln!(
                 self.0,
                 "  {:width$} {:5.1}%   face {:5.1}%   {w} x {h} at {x}, {y}",
