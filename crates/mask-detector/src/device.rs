@@ -127,7 +127,7 @@ mod adapters {
         Device, DeviceKind,
         wgpu::{
             WgpuBackend,
-            wgpu::{Backend, DeviceType, Instance, InstanceDescriptor},
+            wgpu::{Adapter as WgpuAdapter, Backend, DeviceType, Instance, InstanceDescriptor},
         },
     };
 
@@ -194,24 +194,28 @@ mod adapters {
         });
         let infos: Vec<_> = pollster::block_on(instance.enumerate_adapters(backend.into()))
             .iter()
-            .map(|adapter| adapter.get_info())
+            .map(WgpuAdapter::get_info)
             .collect();
-        let kinds: [(DeviceType, fn(usize) -> DeviceKind); 4] = [
-            (DeviceType::DiscreteGpu, DeviceKind::DiscreteGpu),
-            (DeviceType::IntegratedGpu, DeviceKind::IntegratedGpu),
-            (DeviceType::VirtualGpu, DeviceKind::VirtualGpu),
-            // Burn tells only one software adapter.
-            (DeviceType::Cpu, |_| DeviceKind::Cpu),
+        let order = [
+            DeviceType::DiscreteGpu,
+            DeviceType::IntegratedGpu,
+            DeviceType::VirtualGpu,
+            DeviceType::Cpu,
         ];
-        kinds
+        order
             .into_iter()
-            .flat_map(|(device_type, kind)| {
+            .flat_map(|device_type| {
                 let of_type = infos.iter().filter(move |info| info.device_type == device_type);
-                let limit = if device_type == DeviceType::Cpu { 1 } else { usize::MAX };
-                of_type.take(limit).enumerate().map(move |(index, info)| Adapter {
-                    name: format!("{} ({backend:?})", info.name),
-                    api,
-                    kind: kind(index),
+                of_type.enumerate().filter_map(move |(index, info)| {
+                    let kind = match device_type {
+                        DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(index),
+                        DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(index),
+                        DeviceType::VirtualGpu => DeviceKind::VirtualGpu(index),
+                        // Burn tells only one software adapter.
+                        DeviceType::Cpu if index == 0 => DeviceKind::Cpu,
+                        _ => return None,
+                    };
+                    Some(Adapter { name: format!("{} ({backend:?})", info.name), api, kind })
                 })
             })
             .collect()
