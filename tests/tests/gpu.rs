@@ -32,7 +32,6 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.try_into_vec_as().unwrap()
 }
 
-/// One test, so that the adapter is opened once.
 #[test]
 fn outputs_on_an_adapter_equal_those_of_the_cpu() {
     let Some(gpu) = adapter() else { return };

@@ -1,5 +1,4 @@
 //! Decoding and suppression against a slow implementation written from SSD's definition, in f64.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use face_ssd::{DetectionOutput, PriorBoxes, PriorLayout};
 use proptest::prelude::*;
