@@ -1,0 +1,107 @@
+//! What runs on every pixel: the only unsafe code of the crate.
+//!
+//! Kernels work on pictures in the arena of a workspace, channels innermost (NHWC). Each is written
+//! once over [`lanes::Lanes`] and compiled for every instruction set.
+#![allow(
+    unsafe_code,
+    reason = "vector instructions and a shared arena; each kernel has its contract"
+)]
+
+pub(crate) mod convolution;
+pub(crate) mod depthwise;
+mod isa;
+mod lanes;
+pub(crate) mod pixelwise;
+pub(crate) mod pooling;
+
+pub use isa::Isa;
+use lanes::Lanes;
+
+/// The bounds that an operation's results are clamped to: an activation of ReLU's family.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Epilogue {
+    pub(crate) min: f32,
+    pub(crate) max: f32,
+}
+
+impl Epilogue {
+    /// No bounds.
+    pub(crate) const NONE: Self = Self { min: f32::NEG_INFINITY, max: f32::INFINITY };
+
+    /// # Safety
+    /// As [`Lanes`]'.
+    #[inline(always)]
+    unsafe fn clamp<V: Lanes>(&self, value: V) -> V {
+        // The bound stands first, for x86's maximum of a number and NaN is its second operand.
+        unsafe { V::splat(self.max).min(V::splat(self.min).max(value)) }
+    }
+}
+
+/// Where the pictures of a batch lie in the arena, in floats.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct View {
+    /// The first channel of the first picture's upper left pixel.
+    pub(crate) origin: usize,
+    /// From picture to picture.
+    pub(crate) image: usize,
+    /// From row to row.
+    pub(crate) row: usize,
+    /// From pixel to pixel.
+    pub(crate) pixel: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) channels: usize,
+}
+
+impl View {
+    /// The offset of a pixel's first channel.
+    pub(crate) fn at(&self, image: usize, y: usize, x: usize) -> usize {
+        self.origin + image * self.image + y * self.row + x * self.pixel
+    }
+
+    /// The view moved to begin `rows` and `columns` earlier, in its halo.
+    pub(crate) fn with_border(&self, rows: usize, columns: usize) -> Self {
+        Self { origin: self.origin - rows * self.row - columns * self.pixel, ..*self }
+    }
+}
+
+/// How a window moves over a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Height and width.
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    /// Above and to the left.
+    pub(crate) before: [usize; 2],
+    /// Below and to the right.
+    pub(crate) after: [usize; 2],
+    /// Whether a last window that lacks pixels counts.
+    pub(crate) ceil: bool,
+}
+
+impl Window {
+    /// Number of positions along an axis of `length` pixels; zero if the window does not fit.
+    pub(crate) fn positions(&self, axis: usize, length: usize) -> usize {
+        let padded = length + self.before[axis] + self.after[axis];
+        let extent = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+        let stride = self.stride[axis];
+        match padded.checked_sub(extent) {
+            None => 0,
+            Some(room) if !self.ceil => room / stride + 1,
+            Some(room) => {
+                let positions = room.div_ceil(stride) + 1;
+                // A window must begin within the picture or the padding before it.
+                let begins = (positions - 1) * stride < length + self.before[axis];
+                if begins { positions } else { positions - 1 }
+            }
+        }
+    }
+}
+
+/// One picture row in a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) image: usize,
+    pub(crate) y: usize,
+}

@@ -1,0 +1,113 @@
+//! The fused plans of both networks against Burn's flex.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use burn::tensor::{Device, Tensor, TensorData};
+use face_ssd::{WeightsSource, network::Res10Ssd};
+use fused_cpu::{Isa, Plan, Workspace};
+use mask_model::Backbone;
+use mask_tests::{max_difference, say};
+
+/// Reproducible values in [-1, 1), `[pictures, height, width, 3]`.
+fn noise(values: usize, amplitude: f32) -> Vec<f32> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..values).map(|_| amplitude * next()).collect()
+}
+
+fn channels_first(values: &[f32], shape: [usize; 4]) -> Tensor<4> {
+    Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &Device::flex())
+        .permute([0, 3, 1, 2])
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.try_into_vec_as().unwrap()
+}
+
+/// The largest difference, relative to the largest value.
+fn relative(ours: &[f32], theirs: &[f32]) -> f32 {
+    let scale = theirs.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    max_difference(ours, theirs) / scale
+}
+
+#[test]
+fn the_face_network_equals_flex() {
+    let network = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
+    for isa in Isa::available() {
+        let plan = Plan::compile_for(isa, &network, [1, 3, 300, 300], |network, input| {
+            let output = network.forward(input);
+            (output.locations, output.confidences)
+        })
+        .unwrap();
+        let mut workspace = Workspace::new();
+        for [pictures, height, width] in
+            [[1, 300, 300], [1, 32, 48], [2, 97, 61], [1, 560, 373], [17, 40, 33]]
+        {
+            let shape = [pictures, height, width, 3];
+            let input = noise(shape.iter().product(), 120.0);
+            plan.run(&mut workspace, &input, shape).unwrap();
+            let output = network.forward(channels_first(&input, shape));
+            let locations = relative(workspace.output(0).0, &values(output.locations));
+            let confidences = relative(workspace.output(1).0, &values(output.confidences));
+            say(&format!("{isa} {shape:?}: {locations:.1e}, {confidences:.1e}"));
+            assert!(locations < 1e-4 && confidences < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn the_backbone_equals_flex() {
+    let backbone = Backbone::load(None, &Device::flex()).unwrap();
+    for isa in Isa::available() {
+        let plan = Plan::compile_for(isa, &backbone, [1, 3, 224, 224], |network, input| {
+            network.forward(input)
+        })
+        .unwrap();
+        let mut workspace = Workspace::new();
+        for [pictures, height, width] in [[1, 224, 224], [3, 224, 224], [17, 33, 64]] {
+            let shape = [pictures, height, width, 3];
+            let input = noise(shape.iter().product(), 1.0);
+            plan.run(&mut workspace, &input, shape).unwrap();
+            let features = values(backbone.forward(channels_first(&input, shape)));
+            let difference = relative(workspace.output(0).0, &features);
+            say(&format!("{isa} {shape:?}: {difference:.1e}"));
+            assert!(difference < 1e-4);
+        }
+    }
+}
+
+#[test]
+#[ignore]
+fn zz_time() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let network = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
+    let backbone = Backbone::load(None, &Device::flex()).unwrap();
+    for isa in Isa::available() {
+        let face = Plan::compile_for(isa, &network, [1, 3, 300, 300], |network, input| {
+            let output = network.forward(input);
+            (output.locations, output.confidences)
+        })
+        .unwrap();
+        let back = Plan::compile_for(isa, &backbone, [1, 3, 224, 224], |network, input| {
+            network.forward(input)
+        })
+        .unwrap();
+        for (name, plan, shape) in [("face300", &face, [1, 300, 300, 3]), ("face480", &face, [1, 480, 640, 3]), ("back1", &back, [1, 224, 224, 3]), ("back8", &back, [8, 224, 224, 3])] {
+            let mut workspace = Workspace::new();
+            let input = noise(shape.iter().product(), 1.0);
+            pool.install(|| {
+                let mut best = f64::MAX;
+                for _ in 0..12 {
+                    let t = std::time::Instant::now();
+                    plan.run(&mut workspace, &input, shape).unwrap();
+                    best = best.min(t.elapsed().as_secs_f64());
+                }
+                say(&format!("{isa} {name}: {:.2} ms", best * 1e3));
+            });
+        }
+    }
+}
