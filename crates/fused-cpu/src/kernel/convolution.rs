@@ -11,6 +11,9 @@ use super::{Epilogue, isa::dispatch, lanes::Lanes};
 /// Vectors of output channels in a tile.
 const TILE_VECTORS: usize = 2;
 
+/// Input values that a turn of the innermost loop multiplies.
+const UNROLLED: usize = 4;
+
 /// Weights and biases, laid out for the tiles.
 ///
 /// Panels of `2 x lanes` output channels (the last one of `lanes`, if that holds the rest), each
@@ -174,18 +177,15 @@ unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
 
         let mut weights = block.weights.weights.as_ptr().add(panel.weights);
         for run in block.runs {
-            let from: [*const f32; PIXELS] = std::array::from_fn(|i| inputs[i].add(run.offset));
-            for value in 0..run.length {
-                let mut row = [V::splat(0.0); VECTORS];
-                for (vector, weight) in row.iter_mut().enumerate() {
-                    *weight = V::load(weights.add(vector * V::COUNT));
-                }
-                for (from, sums) in from.iter().zip(&mut sums) {
-                    let input = V::splat(*from.add(value));
-                    for (sum, weight) in sums.iter_mut().zip(&row) {
-                        *sum = input.mul_add(*weight, *sum);
-                    }
-                }
+            let mut from: [*const f32; PIXELS] = std::array::from_fn(|i| inputs[i].add(run.offset));
+            for _ in 0..run.length / UNROLLED {
+                sums = accumulate::<V, VECTORS, PIXELS, UNROLLED>(sums, &from, weights);
+                from = from.map(|from| from.add(UNROLLED));
+                weights = weights.add(UNROLLED * VECTORS * V::COUNT);
+            }
+            for _ in 0..run.length % UNROLLED {
+                sums = accumulate::<V, VECTORS, PIXELS, 1>(sums, &from, weights);
+                from = from.map(|from| from.add(1));
                 weights = weights.add(VECTORS * V::COUNT);
             }
         }
@@ -202,6 +202,38 @@ unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
             }
         }
     }
+}
+
+/// Adds the products of the next `VALUES` input values of every pixel with their weights.
+///
+/// Indices and constant bounds throughout, so that the compiler unrolls it all and the sums stay in
+/// registers.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "see above")]
+unsafe fn accumulate<
+    V: Lanes,
+    const VECTORS: usize,
+    const PIXELS: usize,
+    const VALUES: usize,
+>(
+    mut sums: [[V; VECTORS]; PIXELS],
+    from: &[*const f32; PIXELS],
+    weights: *const f32,
+) -> [[V; VECTORS]; PIXELS] {
+    for value in 0..VALUES {
+        unsafe {
+            let weights = weights.add(value * VECTORS * V::COUNT);
+            let row: [V; VECTORS] =
+                std::array::from_fn(|vector| V::load(weights.add(vector * V::COUNT)));
+            for pixel in 0..PIXELS {
+                let input = V::splat(*from[pixel].add(value));
+                for vector in 0..VECTORS {
+                    sums[pixel][vector] = input.mul_add(row[vector], sums[pixel][vector]);
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// Adds the residual, clamps and stores the first `channels` lanes.
