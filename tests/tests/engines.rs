@@ -96,7 +96,12 @@ fn zz_time() {
             network.forward(input)
         })
         .unwrap();
-        for (name, plan, shape) in [("face300", &face, [1, 300, 300, 3]), ("face480", &face, [1, 480, 640, 3]), ("back1", &back, [1, 224, 224, 3]), ("back8", &back, [8, 224, 224, 3])] {
+        for (name, plan, shape) in [
+            ("face300", &face, [1, 300, 300, 3]),
+            ("face480", &face, [1, 480, 640, 3]),
+            ("back1", &back, [1, 224, 224, 3]),
+            ("back8", &back, [8, 224, 224, 3]),
+        ] {
             let mut workspace = Workspace::new();
             let input = noise(shape.iter().product(), 1.0);
             pool.install(|| {

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
+use fused_cpu::Engine;
 use image::RgbImage;
 
 use crate::{
     Detection, DetectionOutput, FaceSsdError, InputBatch, InputSize, PixelBox, PriorBoxes,
-    PriorLayout, WeightsSource, network::Res10Ssd,
+    PriorLayout, WeightsSource,
+    execution::{Execution, OutputValues},
+    network::Res10Ssd,
 };
 
 /// A face found in a picture.
@@ -35,6 +38,8 @@ pub struct FaceDetectorConfig {
     pub max_batch: usize,
     /// Where the weights come from. Default: embedded.
     pub weights: WeightsSource,
+    /// What runs the network. Default: [`Engine::Fused`].
+    pub engine: Engine,
 }
 
 impl Default for FaceDetectorConfig {
@@ -46,6 +51,7 @@ impl Default for FaceDetectorConfig {
             output: DetectionOutput::default(),
             max_batch: 8,
             weights: WeightsSource::Embedded,
+            engine: Engine::default(),
         }
     }
 }
@@ -54,19 +60,20 @@ impl Default for FaceDetectorConfig {
 #[derive(Debug)]
 pub struct FaceDetector {
     config: FaceDetectorConfig,
-    network: Res10Ssd,
-    device: Device,
+    execution: Execution,
 }
 
 impl FaceDetector {
     /// Loads the network onto `device`.
     ///
     /// # Errors
-    /// If the weights cannot be used or the input size is out of range.
+    /// If the weights cannot be used, the input size is out of range, or the network cannot be
+    /// prepared for the device.
     pub fn new(config: FaceDetectorConfig, device: &Device) -> Result<Self, FaceSsdError> {
         config.input_size.validate()?;
         let network = Res10Ssd::load(&config.weights, device)?;
-        Ok(Self { config, network, device: device.clone() })
+        let execution = Execution::new(network, config.engine, device)?;
+        Ok(Self { config, execution })
     }
 
     /// The settings.
@@ -122,12 +129,7 @@ impl FaceDetector {
         priors: &PriorBoxes,
     ) -> Result<Vec<Vec<Detection>>, FaceSsdError> {
         let pictures = batch.len();
-        let output = self.network.forward(batch.into_tensor(&self.device));
-        let read = |tensor: Tensor<3>| {
-            tensor.try_into_vec_as().map_err(|error| FaceSsdError::Output(error.to_string()))
-        };
-        let (locations, confidences): (Vec<f32>, Vec<f32>) =
-            (read(output.locations)?, read(output.confidences)?);
+        let OutputValues { locations, confidences } = self.execution.run(batch)?;
         let (locations_each, confidences_each) =
             (locations.len() / pictures.max(1), confidences.len() / pictures.max(1));
         Ok(locations

@@ -1,5 +1,6 @@
 //! What can go wrong in face detection.
 
+use fused_cpu::{CompileError, RunError};
 use weights_file::WeightsError;
 
 /// An error of the face detector.
@@ -30,4 +31,10 @@ pub enum FaceSsdError {
     /// The network's output could not be read back from the device.
     #[error("cannot read the face network's output: {0}")]
     Output(String),
+    /// The network could not be compiled for the CPU.
+    #[error("cannot prepare the face network for the CPU: {0}")]
+    Compile(#[from] CompileError),
+    /// The compiled network could not run.
+    #[error("the face network cannot run: {0}")]
+    Run(#[from] RunError),
 }

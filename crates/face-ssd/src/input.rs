@@ -104,7 +104,7 @@ impl FromStr for InputSize {
 pub struct InputBatch {
     width: u32,
     height: u32,
-    /// Blue, green and red planes of every picture: `[batch, 3, height, width]`.
+    /// Blue, green and red of every pixel: `[batch, height, width, 3]`.
     values: Vec<f32>,
 }
 
@@ -139,9 +139,11 @@ impl InputBatch {
     /// Appends a picture that already has the batch's size.
     fn push_resized(&mut self, rgb: &[U8x3]) {
         self.values.reserve(3 * rgb.len());
-        for (mean, channel) in MEAN_BGR.into_iter().zip([2, 1, 0]) {
-            self.values.extend(rgb.iter().map(|pixel| f32::from(pixel.0[channel]) - mean));
-        }
+        let [blue, green, red] = MEAN_BGR;
+        self.values.extend(rgb.iter().flat_map(|pixel| {
+            let [r, g, b] = pixel.0.map(f32::from);
+            [b - blue, g - green, r - red]
+        }));
     }
 
     /// Number of pictures.
@@ -154,10 +156,21 @@ impl InputBatch {
         self.values.is_empty()
     }
 
+    /// `[batch, height, width, 3]`, the shape of [`InputBatch::values`].
+    pub fn shape(&self) -> [usize; 4] {
+        [self.len(), self.height as usize, self.width as usize, 3]
+    }
+
+    /// BGR of every pixel of every picture, mean subtracted.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// The batch as a tensor `[batch, 3, height, width]`: BGR, mean subtracted.
     pub fn into_tensor(self, device: &Device) -> Tensor<4> {
-        let shape = [self.len(), 3, self.height as usize, self.width as usize];
-        Tensor::from_data(TensorData::new(self.values, shape), device)
+        let shape = self.shape();
+        let data = TensorData::new(self.values, shape);
+        Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2])
     }
 }
 
@@ -185,11 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn channels_turn_to_bgr_planes_less_the_mean() {
+    fn channels_turn_to_bgr_less_the_mean() {
         let mut batch = InputBatch::new(2, 1);
         batch.push_resized(&[U8x3::new([10, 20, 30]), U8x3::new([40, 50, 60])]);
         let expected =
-            [30.0 - 104.0, 60.0 - 104.0, 20.0 - 177.0, 50.0 - 177.0, 10.0 - 123.0, 40.0 - 123.0];
+            [30.0 - 104.0, 20.0 - 177.0, 10.0 - 123.0, 60.0 - 104.0, 50.0 - 177.0, 40.0 - 123.0];
         assert_eq!(batch.values, expected);
         assert_eq!(batch.len(), 1);
     }

@@ -48,10 +48,8 @@ pub(crate) enum Operation {
         epsilon: f32,
     },
     Softmax,
-    /// The same floats as one row of pixels of so many channels.
-    Flatten {
-        channels: usize,
-    },
+    /// The same floats as one row of pixels of other channels.
+    Flatten,
     /// Rows of pixels behind one another.
     ConcatPixels,
     /// Pixels of several pictures side by side.

@@ -35,16 +35,20 @@
 //! and the flattening of an SSD's heads (`permute([0, 2, 3, 1])`, then `reshape` to `[batch, n,
 //! values]`) and their joining. Anything else is an error when compiling.
 
+mod engine;
 mod error;
 mod graph;
 mod kernel;
 mod layout;
 mod plan;
+mod shared_plan;
 mod trace;
 mod workspace;
 
+pub use engine::{Engine, ParseEngineError};
 pub use error::{CompileError, RunError};
 pub use kernel::Isa;
 pub use plan::Plan;
+pub use shared_plan::SharedPlan;
 pub use trace::Outputs;
 pub use workspace::Workspace;

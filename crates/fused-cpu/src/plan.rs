@@ -216,7 +216,7 @@ impl Builder {
         for (at, &part) in layer.inputs.iter().enumerate() {
             let before = || layer.inputs[..at].to_vec();
             let how = match layer.operation {
-                Operation::Flatten { .. } => Part::Whole,
+                Operation::Flatten => Part::Whole,
                 Operation::ConcatPixels => Part::PixelsAfter(before()),
                 Operation::ConcatChannels => {
                     Part::Channels(before().iter().map(|part| self.values[*part].channels).sum())
@@ -289,7 +289,7 @@ impl Builder {
             Operation::GlobalAverage => Kernel::GlobalAverage,
             Operation::L2Norm { epsilon } => Kernel::L2Norm { epsilon },
             Operation::Softmax => Kernel::Softmax,
-            Operation::Flatten { .. } => {
+            Operation::Flatten => {
                 join = Some(Part::Whole);
                 Kernel::Joined(Join::Flatten)
             }

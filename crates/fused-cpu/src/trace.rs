@@ -263,7 +263,7 @@ impl Translation<'_> {
             (Traced::ChannelsLast(value), [_, _, channels])
                 if self.graph.channels[value].is_multiple_of(*channels) =>
             {
-                let operation = Operation::Flatten { channels: *channels };
+                let operation = Operation::Flatten;
                 let none = Epilogue::NONE;
                 Ok(Traced::Row(self.graph.push(operation, vec![value], *channels, none)))
             }

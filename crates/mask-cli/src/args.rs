@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mask_detector::{DeviceChoice, InputSize, PriorLayout};
+use mask_detector::{DeviceChoice, Engine, InputSize, PriorLayout};
 
 /// Finds the faces in pictures and says for each whether it wears a mask.
 #[derive(Debug, Parser)]
@@ -68,6 +68,10 @@ pub(crate) struct DetectArgs {
     /// Device to run on: auto, cpu, gpu or gpu:N.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
+
+    /// What runs the networks on the CPU: fused, or burn for Burn's own backend, which is slower.
+    #[arg(long, value_name = "ENGINE", default_value = "fused")]
+    pub(crate) engine: Engine,
 
     /// Threads on the CPU [default: all cores]. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

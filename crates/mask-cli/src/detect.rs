@@ -118,9 +118,14 @@ fn detector_config(args: &DetectArgs, batch: usize) -> MaskDetectorConfig {
             min_confidence: args.min_confidence,
             max_batch: batch,
             weights: WeightsSource::from(args.face_weights.as_deref()),
+            engine: args.engine,
             ..FaceDetectorConfig::default()
         },
-        masks: MaskClassifierConfig { head: args.head.clone(), ..MaskClassifierConfig::default() },
+        masks: MaskClassifierConfig {
+            head: args.head.clone(),
+            engine: args.engine,
+            ..MaskClassifierConfig::default()
+        },
     }
 }
 

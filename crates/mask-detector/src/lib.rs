@@ -26,6 +26,6 @@ pub use detector::{ClassProbability, MaskDetector, MaskDetectorConfig, MaskedFac
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
 pub use error::DetectError;
 pub use face_ssd::{
-    Face, FaceDetectorConfig, FaceSsdError, InputSize, PixelBox, PriorLayout, WeightsSource,
+    Engine, Face, FaceDetectorConfig, FaceSsdError, InputSize, PixelBox, PriorLayout, WeightsSource,
 };
 pub use mask_model::{MaskClassifierConfig, MaskModelError};

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::{Device, activation::softmax};
+use burn::tensor::Device;
+use fused_cpu::Engine;
 use image::RgbImage;
 
-use crate::{Backbone, CropBatch, Head, MaskModelError};
+use crate::{Backbone, CropBatch, Head, MaskModelError, execution::Execution};
 
 /// Settings of a [`MaskClassifier`].
 #[derive(Debug, Clone, PartialEq)]
@@ -16,45 +17,44 @@ pub struct MaskClassifierConfig {
     pub backbone: Option<PathBuf>,
     /// Most crops that enter the network at once, which bounds its memory. Default: 8.
     pub max_batch: usize,
+    /// What runs the networks. Default: [`Engine::Fused`].
+    pub engine: Engine,
 }
 
 impl Default for MaskClassifierConfig {
     fn default() -> Self {
-        Self { head: None, backbone: None, max_batch: 8 }
+        Self { head: None, backbone: None, max_batch: 8, engine: Engine::default() }
     }
 }
 
 /// Tells the class of crops of faces.
 #[derive(Debug)]
 pub struct MaskClassifier {
-    backbone: Backbone,
-    head: Head,
+    execution: Execution,
+    classes: Vec<String>,
     max_batch: usize,
-    device: Device,
 }
 
 impl MaskClassifier {
     /// Loads the networks onto `device`.
     ///
     /// # Errors
-    /// If weights cannot be used.
+    /// If weights cannot be used, or the networks cannot be prepared for the device.
     pub fn new(config: MaskClassifierConfig, device: &Device) -> Result<Self, MaskModelError> {
-        Ok(Self {
-            backbone: Backbone::load(config.backbone.as_deref(), device)?,
-            head: Head::load(config.head.as_deref(), device)?,
-            max_batch: config.max_batch.max(1),
-            device: device.clone(),
-        })
+        let backbone = Backbone::load(config.backbone.as_deref(), device)?;
+        let Head { layers, classes } = Head::load(config.head.as_deref(), device)?;
+        let execution = Execution::new(backbone, layers, config.engine, device)?;
+        Ok(Self { execution, classes, max_batch: config.max_batch.max(1) })
     }
 
     /// Names of the classes, in the order of the probabilities.
     pub fn classes(&self) -> &[String] {
-        &self.head.classes
+        &self.classes
     }
 
     /// The name of the most probable class.
     pub fn label(&self, probabilities: &[f32]) -> &str {
-        let named = self.head.classes.iter().zip(probabilities);
+        let named = self.classes.iter().zip(probabilities);
         // The first of equals, as the reference labels.
         named.rev().max_by(|a, b| a.1.total_cmp(b.1)).map_or("", |(name, _)| name)
     }
@@ -80,10 +80,7 @@ impl MaskClassifier {
     /// # Errors
     /// If the device fails.
     pub fn classify_batch(&self, batch: CropBatch) -> Result<Vec<Vec<f32>>, MaskModelError> {
-        let features = self.backbone.forward(batch.into_tensor(&self.device));
-        let probabilities = softmax(self.head.layers.forward(features), 1)
-            .try_into_vec_as::<f32>()
-            .map_err(|error| MaskModelError::Output(error.to_string()))?;
-        Ok(probabilities.chunks(self.head.classes.len().max(1)).map(<[f32]>::to_vec).collect())
+        let probabilities = self.execution.run(batch)?;
+        Ok(probabilities.chunks(self.classes.len().max(1)).map(<[f32]>::to_vec).collect())
     }
 }

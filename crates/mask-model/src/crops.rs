@@ -16,7 +16,7 @@ pub const CROP_SIDE: u32 = 224;
 /// Crops, resized and scaled to [-1, 1], ready for the backbone.
 #[derive(Debug, Clone, Default)]
 pub struct CropBatch {
-    /// Red, green and blue planes of every crop: `[batch, 3, 224, 224]`.
+    /// Red, green and blue of every pixel: `[batch, 224, 224, 3]`.
     values: Vec<f32>,
 }
 
@@ -41,9 +41,8 @@ impl CropBatch {
             .map_err(|error| failed(error.to_string()))?;
         let pixels: &[U8x3] = resized.pixels();
         self.values.reserve(3 * pixels.len());
-        for channel in 0..3 {
-            self.values.extend(pixels.iter().map(|rgb| f32::from(rgb.0[channel]) / 127.5 - 1.0));
-        }
+        let scaled = |value: u8| f32::from(value) / 127.5 - 1.0;
+        self.values.extend(pixels.iter().flat_map(|rgb| rgb.0.map(scaled)));
         Ok(())
     }
 
@@ -57,9 +56,19 @@ impl CropBatch {
         self.values.is_empty()
     }
 
+    /// `[batch, 224, 224, 3]`, the shape of [`CropBatch::values`].
+    pub fn shape(&self) -> [usize; 4] {
+        [self.len(), CROP_SIDE as usize, CROP_SIDE as usize, 3]
+    }
+
+    /// RGB of every pixel of every crop, in [-1, 1].
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// The batch as a tensor `[batch, 3, 224, 224]`: RGB in [-1, 1].
     pub fn into_tensor(self, device: &Device) -> Tensor<4> {
-        let shape = [self.len(), 3, CROP_SIDE as usize, CROP_SIDE as usize];
-        Tensor::from_data(TensorData::new(self.values, shape), device)
+        let shape = self.shape();
+        Tensor::<4>::from_data(TensorData::new(self.values, shape), device).permute([0, 3, 1, 2])
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong in classification.
 
+use fused_cpu::{CompileError, RunError};
 use weights_file::WeightsError;
 
 /// An error of the classifier.
@@ -21,4 +22,10 @@ pub enum MaskModelError {
     /// The network's output could not be read back from the device.
     #[error("cannot read the classifier's output: {0}")]
     Output(String),
+    /// The network could not be compiled for the CPU.
+    #[error("cannot prepare the classifier for the CPU: {0}")]
+    Compile(#[from] CompileError),
+    /// The compiled network could not run.
+    #[error("the classifier cannot run: {0}")]
+    Run(#[from] RunError),
 }

@@ -25,6 +25,7 @@ mod backbone;
 mod classifier;
 mod crops;
 mod error;
+mod execution;
 mod generated;
 mod head;
 
@@ -32,4 +33,5 @@ pub use backbone::{BACKBONE_NAME, Backbone, FEATURES};
 pub use classifier::{MaskClassifier, MaskClassifierConfig};
 pub use crops::{CROP_SIDE, CropBatch};
 pub use error::MaskModelError;
+pub use fused_cpu::Engine;
 pub use head::{HEAD_NAME, Head, MaskHead, MaskHeadConfig};

@@ -210,12 +210,7 @@ unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
 /// registers.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "see above")]
-unsafe fn accumulate<
-    V: Lanes,
-    const VECTORS: usize,
-    const PIXELS: usize,
-    const VALUES: usize,
->(
+unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const VALUES: usize>(
     mut sums: [[V; VECTORS]; PIXELS],
     from: &[*const f32; PIXELS],
     weights: *const f32,

@@ -1,0 +1,48 @@
+//! The choice between a plan and Burn's own backend.
+
+use std::{fmt, str::FromStr};
+
+use burn::tensor::Device;
+
+/// What runs a frozen network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// A [`Plan`](crate::Plan) on the CPU, Burn on any other device.
+    #[default]
+    Fused,
+    /// Burn's backend of the device.
+    Burn,
+}
+
+/// A text that names no engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no engine; give fused or burn")]
+pub struct ParseEngineError(String);
+
+impl Engine {
+    /// Whether a network that lives on `device` is to run as a plan.
+    pub fn uses_plan(self, device: &Device) -> bool {
+        self == Self::Fused && *device == Device::flex()
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Fused => "fused",
+            Self::Burn => "burn",
+        })
+    }
+}
+
+impl FromStr for Engine {
+    type Err = ParseEngineError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "fused" => Ok(Self::Fused),
+            "burn" => Ok(Self::Burn),
+            _ => Err(ParseEngineError(text.to_owned())),
+        }
+    }
+}
