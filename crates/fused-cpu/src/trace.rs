@@ -68,8 +68,8 @@ pub(crate) fn trace<M: Module, O: Outputs>(
             let module = module.clone().to_device(&device);
             let data = TensorData::zeros::<f32, _>(example);
             let input = Tensor::<4>::from_data(data, &device);
-            let ids = |input: Tensor<4>, outputs: O| Ok((input.ids()?[0], outputs.ids()?));
-            boundary = ids(input.clone(), forward(&module, input));
+            let outputs = forward(&module, input.clone());
+            boundary = input.ids().and_then(|input| Ok((input[0], outputs.ids()?)));
             match &boundary {
                 Ok((input, outputs)) => scope.complete([*input], unique(outputs)),
                 Err(_) => scope.complete([], []),

@@ -143,6 +143,16 @@ impl Plan {
     }
 }
 
+/// A dense convolution.
+struct Dense<'a> {
+    weights: &'a PackedWeights,
+    /// What every output pixel reads.
+    runs: &'a [Run],
+    /// Channels of the input.
+    inputs: usize,
+    window: &'a Window,
+}
+
 /// A run of a plan.
 struct Execution<'a> {
     plan: &'a Plan,
@@ -167,7 +177,8 @@ impl Execution<'_> {
         match &step.kernel {
             Kernel::Joined(_) => {}
             Kernel::Convolution { weights, inputs, window } => {
-                self.convolution(step, weights, &layout.runs, *inputs, window, input, output);
+                let convolution = Dense { weights, runs: &layout.runs, inputs: *inputs, window };
+                self.convolution(step, &convolution, input, output);
             }
             Kernel::Depthwise { weights, bias, window } => {
                 let input = input.with_border(window.before[0], window.before[1]);
@@ -294,16 +305,8 @@ impl Execution<'_> {
         });
     }
 
-    fn convolution(
-        &self,
-        step: &Step,
-        weights: &PackedWeights,
-        runs: &[Run],
-        inputs: usize,
-        window: &Window,
-        input: View,
-        output: View,
-    ) {
+    fn convolution(&self, step: &Step, convolution: &Dense<'_>, input: View, output: View) {
+        let &Dense { weights, runs, inputs, window } = convolution;
         let input = input.with_border(window.before[0], window.before[1]);
         let residual = step.other.map(|value| self.layout.views[value]);
         let pixels = self.pictures * output.height * output.width;
