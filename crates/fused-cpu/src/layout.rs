@@ -3,7 +3,11 @@
 use crate::{
     Plan, RunError,
     graph::ValueId,
-    kernel::{View, Window, convolution::Run},
+    kernel::{
+        View, Window,
+        convolution::Run,
+        winograd::{PLACES, Tiles},
+    },
     plan::{Halo, Inside, Join, Kernel, Part, Source, Value},
 };
 
@@ -29,6 +33,8 @@ pub(crate) struct StepLayout {
     pub(crate) fresh: Option<ValueId>,
     /// What each output pixel of a dense convolution reads.
     pub(crate) runs: Vec<Run>,
+    /// Where the step keeps what it needs only itself.
+    pub(crate) scratch: usize,
 }
 
 /// Floats of the arena.
@@ -68,7 +74,10 @@ impl Layout {
                     fresh = Some(value);
                 }
             }
-            layout.steps.push(StepLayout { fresh, runs: Vec::new() });
+            let floats = scratch_floats(plan, step, &sizes, batch[0]);
+            let scratch = first_gap(&live, floats);
+            layout.floats = layout.floats.max(scratch + floats);
+            layout.steps.push(StepLayout { fresh, runs: Vec::new(), scratch });
         }
 
         layout.views = vec![View::default(); plan.values.len()];
@@ -101,6 +110,16 @@ fn runs(window: &Window, inputs: usize, input: &View) -> Vec<Run> {
         .collect()
 }
 
+/// Most tiles of Winograd's convolution that are transformed before they are multiplied.
+pub(crate) const WINOGRAD_TILES: usize = 128;
+
+fn scratch_floats(plan: &Plan, step: usize, sizes: &[[usize; 2]], pictures: usize) -> usize {
+    let step = &plan.steps[step];
+    let Kernel::Winograd { inputs, bias, window, .. } = &step.kernel else { return 0 };
+    let tiles = pictures * Tiles::new(window, sizes[step.output]).each();
+    PLACES * tiles.min(WINOGRAD_TILES) * (inputs + bias.len())
+}
+
 /// The lowest start of `floats` floats between what is live, which is sorted.
 fn first_gap(live: &[(Region, usize)], floats: usize) -> usize {
     let mut start = 0;
@@ -125,6 +144,7 @@ fn sizes(plan: &Plan, [_, height, width]: [usize; 3]) -> Result<Vec<[usize; 2]>,
         let branches = Err(RunError::Branches { width, height });
         let size = match &step.kernel {
             Kernel::Convolution { window, .. }
+            | Kernel::Winograd { window, .. }
             | Kernel::Depthwise { window, .. }
             | Kernel::Pool { window, .. } => {
                 [window.positions(0, rows), window.positions(1, columns)]

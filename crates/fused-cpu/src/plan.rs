@@ -5,7 +5,7 @@ use burn::{module::Module, tensor::Tensor};
 use crate::{
     CompileError, Isa,
     graph::{Convolution, Graph, Layer, Operation, ValueId},
-    kernel::{Epilogue, Window, convolution::PackedWeights, pooling::Pooling},
+    kernel::{Epilogue, Window, convolution::PackedWeights, pooling::Pooling, winograd},
     trace::{Outputs, trace},
 };
 
@@ -44,6 +44,13 @@ pub(crate) enum Source {
 pub(crate) enum Kernel {
     Convolution {
         weights: PackedWeights,
+        inputs: usize,
+        window: Window,
+    },
+    /// A 3 x 3 convolution with weights transformed, a matrix a place.
+    Winograd {
+        weights: Vec<PackedWeights>,
+        bias: Vec<f32>,
         inputs: usize,
         window: Window,
     },
@@ -174,6 +181,9 @@ impl Plan {
     pub fn weight_bytes(&self) -> usize {
         let bytes = |step: &Step| match &step.kernel {
             Kernel::Convolution { weights, .. } => weights.bytes(),
+            Kernel::Winograd { weights, bias, .. } => {
+                weights.iter().map(PackedWeights::bytes).sum::<usize>() + 4 * bias.len()
+            }
             Kernel::Depthwise { weights, bias, .. } => 4 * (weights.len() + bias.len()),
             Kernel::Affine { scale, shift } => 4 * (scale.len() + shift.len()),
             _ => 0,
@@ -341,6 +351,9 @@ impl Builder {
                 .collect();
             return Kernel::Depthwise { weights, bias, window };
         }
+        if pays_as_winograd(inputs, bias.len(), &window) {
+            return self.winograd(&weights, bias, inputs, window);
+        }
         let values = taps * inputs;
         let packed = PackedWeights::pack(self.isa.lanes(), values, &bias, |value, output| {
             // Values run over the channels of a tap first, as the picture's floats do.
@@ -349,4 +362,24 @@ impl Builder {
         });
         Kernel::Convolution { weights: packed, inputs, window }
     }
+
+    fn winograd(&self, weights: &[f32], bias: Vec<f32>, inputs: usize, window: Window) -> Kernel {
+        let transformed: Vec<[f32; winograd::PLACES]> =
+            weights.chunks(9).map(winograd::transform_weights).collect();
+        let no_bias = vec![0.0; bias.len()];
+        let weights = (0..winograd::PLACES)
+            .map(|place| {
+                PackedWeights::pack(self.isa.lanes(), inputs, &no_bias, |input, output| {
+                    transformed[output * inputs + input][place]
+                })
+            })
+            .collect();
+        Kernel::Winograd { weights, bias, inputs, window }
+    }
+}
+
+/// Whether Winograd's transforms cost less than the multiplications that they save: measured to be
+/// so from 32 channels on.
+fn pays_as_winograd(inputs: usize, outputs: usize, window: &Window) -> bool {
+    window.kernel == [3; 2] && window.stride == [1; 2] && inputs >= 32 && outputs >= 32
 }

@@ -7,13 +7,14 @@ use crate::{
     Plan, RunError,
     graph::ValueId,
     kernel::{
-        Row, View, Window,
+        Epilogue, Row, View, Window,
         convolution::{ConvolutionBlock, PackedWeights, PixelOffsets, Run, convolve},
         depthwise::{DepthwiseRow, depthwise},
         pixelwise::{PixelOperation, PixelRow, pixelwise},
         pooling::{PoolRow, Pooling, pool},
+        winograd::{PLACES, Side, TileTask, Tiles, transform},
     },
-    layout::{Layout, StepLayout},
+    layout::{Layout, StepLayout, WINOGRAD_TILES},
     plan::{Halo, Kernel, Source, Step},
 };
 
@@ -153,6 +154,16 @@ struct Dense<'a> {
     window: &'a Window,
 }
 
+/// A 3 x 3 convolution in Winograd's way.
+struct Winograd<'a> {
+    /// A matrix a place of a tile.
+    weights: &'a [PackedWeights],
+    bias: &'a [f32],
+    /// Channels of the input.
+    inputs: usize,
+    window: &'a Window,
+}
+
 /// A run of a plan.
 struct Execution<'a> {
     plan: &'a Plan,
@@ -179,6 +190,10 @@ impl Execution<'_> {
             Kernel::Convolution { weights, inputs, window } => {
                 let convolution = Dense { weights, runs: &layout.runs, inputs: *inputs, window };
                 self.convolution(step, &convolution, input, output);
+            }
+            Kernel::Winograd { weights, bias, inputs, window } => {
+                let convolution = Winograd { weights, bias, inputs: *inputs, window };
+                self.winograd(step, &convolution, layout.scratch, input, output);
             }
             Kernel::Depthwise { weights, bias, window } => {
                 let input = input.with_border(window.before[0], window.before[1]);
@@ -351,6 +366,67 @@ impl Execution<'_> {
             // pixel's panel.
             unsafe { convolve(self.plan.isa, &task) }
         });
+    }
+
+    fn winograd(
+        &self,
+        step: &Step,
+        convolution: &Winograd<'_>,
+        scratch: usize,
+        input: View,
+        output: View,
+    ) {
+        let &Winograd { weights, bias, inputs, window } = convolution;
+        let tiles = Tiles::new(window, [output.height, output.width]);
+        let all = self.pictures * tiles.each();
+        let view = input.with_border(window.before[0], window.before[1]);
+        let rows = window.before[0] + input.height + window.after[0];
+        let columns = window.before[1] + input.width + window.after[1];
+        let outputs = bias.len();
+        for first in (0..all).step_by(WINOGRAD_TILES) {
+            let count = WINOGRAD_TILES.min(all - first);
+            let (to_multiply, product) = (scratch, scratch + PLACES * count * inputs);
+            let transform_tile = |tile: usize, start: usize, channels: usize, side: Side<'_>| {
+                let task = TileTask {
+                    arena: self.arena.pointer(),
+                    tiles: &tiles,
+                    tile: first + tile,
+                    scratch: start + tile * channels,
+                    place: count * channels,
+                    side,
+                };
+                // Safety: the layout has room for halo and scratch; a task a tile.
+                unsafe { transform(self.plan.isa, &task) }
+            };
+            parallel(count, |tile| {
+                transform_tile(tile, to_multiply, inputs, Side::Input { view, rows, columns });
+            });
+            parallel(PLACES, |place| {
+                let mut offsets = [PixelOffsets::default(); WINOGRAD_TILES];
+                for (tile, offsets) in offsets[..count].iter_mut().enumerate() {
+                    let at = place * count + tile;
+                    offsets.input = to_multiply + at * inputs;
+                    offsets.output = product + at * outputs;
+                }
+                let task = ConvolutionBlock {
+                    arena: self.arena.pointer(),
+                    pixels: &offsets[..count],
+                    runs: &[Run { offset: 0, length: inputs }],
+                    weights: &weights[place],
+                    panels: 0..weights[place].panels(),
+                    residual: false,
+                    epilogue: Epilogue::NONE,
+                };
+                // Safety: both parts of the scratch are this step's own; a task a place.
+                unsafe { convolve(self.plan.isa, &task) }
+            });
+            parallel(count, |tile| {
+                let residual = step.other.map(|value| self.layout.views[value]);
+                let epilogue = step.epilogue;
+                let side = Side::Output { view: output, bias, residual, epilogue };
+                transform_tile(tile, product, outputs, side);
+            });
+        }
     }
 }
 

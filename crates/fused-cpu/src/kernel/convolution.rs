@@ -157,7 +157,11 @@ unsafe fn convolve_panel<V: Lanes, const VECTORS: usize>(
 }
 
 /// A tile of `PIXELS` pixels; those that are lacking repeat the last one and are not stored.
+///
+/// Indices and constant bounds throughout, here and in [`accumulate`], so that the compiler unrolls
+/// it all and the sums stay in registers.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "see above")]
 unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
     block: &ConvolutionBlock<'_>,
     panel: &Panel,
@@ -169,9 +173,9 @@ unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
             std::array::from_fn(|i| block.arena.add(pixels[i.min(last)].input).cast_const());
         let bias = block.weights.bias.as_ptr().add(panel.channel);
         let mut sums = [[V::splat(0.0); VECTORS]; PIXELS];
-        for row in &mut sums {
-            for (vector, sum) in row.iter_mut().enumerate() {
-                *sum = V::load(bias.add(vector * V::COUNT));
+        for pixel in 0..PIXELS {
+            for vector in 0..VECTORS {
+                sums[pixel][vector] = V::load(bias.add(vector * V::COUNT));
             }
         }
 
@@ -190,26 +194,24 @@ unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
             }
         }
 
-        for (pixel, sums) in pixels.iter().zip(&sums) {
-            for (vector, sum) in sums.iter().enumerate() {
+        for pixel in 0..PIXELS {
+            let Some(offsets) = pixels.get(pixel) else { break };
+            for vector in 0..VECTORS {
                 let first = vector * V::COUNT;
                 let channels = (panel.channels - first).min(V::COUNT);
-                let output = block.arena.add(pixel.output + panel.channel + first);
-                let residual = block
-                    .residual
-                    .then(|| block.arena.add(pixel.residual + panel.channel + first).cast_const());
-                finish(*sum, residual, output, channels, &block.epilogue);
+                let output = block.arena.add(offsets.output + panel.channel + first);
+                let residual = block.residual.then(|| {
+                    block.arena.add(offsets.residual + panel.channel + first).cast_const()
+                });
+                finish(sums[pixel][vector], residual, output, channels, &block.epilogue);
             }
         }
     }
 }
 
 /// Adds the products of the next `VALUES` input values of every pixel with their weights.
-///
-/// Indices and constant bounds throughout, so that the compiler unrolls it all and the sums stay in
-/// registers.
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "see above")]
+#[allow(clippy::needless_range_loop, reason = "as in `convolve_tile`")]
 unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const VALUES: usize>(
     mut sums: [[V; VECTORS]; PIXELS],
     from: &[*const f32; PIXELS],

@@ -18,6 +18,7 @@ pub(super) trait Lanes: Copy {
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
     unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
@@ -27,7 +28,7 @@ pub(super) trait Lanes: Copy {
 
 macro_rules! x86_lanes {
     ($type:ty, $count:literal, $registers:literal, $splat:ident, $load:ident, $store:ident,
-     $add:ident, $mul:ident, $max:ident, $min:ident, $mul_add:ident) => {
+     $add:ident, $sub:ident, $mul:ident, $max:ident, $min:ident, $mul_add:ident) => {
         impl Lanes for $type {
             const COUNT: usize = $count;
             const REGISTERS: usize = $registers;
@@ -47,6 +48,10 @@ macro_rules! x86_lanes {
             #[inline(always)]
             unsafe fn add(self, other: Self) -> Self {
                 unsafe { $add(self, other) }
+            }
+            #[inline(always)]
+            unsafe fn sub(self, other: Self) -> Self {
+                unsafe { $sub(self, other) }
             }
             #[inline(always)]
             unsafe fn mul(self, other: Self) -> Self {
@@ -82,6 +87,7 @@ mod x86 {
         _mm512_loadu_ps,
         _mm512_storeu_ps,
         _mm512_add_ps,
+        _mm512_sub_ps,
         _mm512_mul_ps,
         _mm512_max_ps,
         _mm512_min_ps,
@@ -95,6 +101,7 @@ mod x86 {
         _mm256_loadu_ps,
         _mm256_storeu_ps,
         _mm256_add_ps,
+        _mm256_sub_ps,
         _mm256_mul_ps,
         _mm256_max_ps,
         _mm256_min_ps,
@@ -127,6 +134,10 @@ mod neon {
         #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
             unsafe { vaddq_f32(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            unsafe { vsubq_f32(self, other) }
         }
         #[inline(always)]
         unsafe fn mul(self, other: Self) -> Self {
@@ -179,6 +190,10 @@ impl Lanes for Portable {
         self.zip(other, |a, b| a + b)
     }
     #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+    #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
         self.zip(other, |a, b| a * b)
     }
@@ -217,6 +232,10 @@ impl Lanes for f32 {
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         self + other
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self - other
     }
     #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {

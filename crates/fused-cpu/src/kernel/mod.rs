@@ -13,6 +13,7 @@ mod isa;
 mod lanes;
 pub(crate) mod pixelwise;
 pub(crate) mod pooling;
+pub(crate) mod winograd;
 
 pub use isa::Isa;
 use lanes::Lanes;
