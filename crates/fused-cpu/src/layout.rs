@@ -1,4 +1,4 @@
-//! Where every value lies in the arena, for pictures of one size.
+//! Where every value lies in the arena, for a picture of one size.
 
 use crate::{
     Plan, RunError,
@@ -8,7 +8,7 @@ use crate::{
         convolution::Run,
         winograd::{PLACES, Tiles},
     },
-    plan::{Halo, Inside, Join, Kernel, Part, Source, Value},
+    plan::{Halo, Inside, Join, Kernel, Part, Source, Step, Value},
 };
 
 /// Values begin at multiples of so many floats: a cache line.
@@ -17,8 +17,8 @@ const ALIGNMENT: usize = 16;
 /// Sizes and places of all values of a plan.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layout {
-    /// The batch this layout is for: pictures, height, width.
-    pub(crate) batch: [usize; 3],
+    /// The size this layout is for: height, width.
+    pub(crate) size: [usize; 2],
     pub(crate) views: Vec<View>,
     /// Floats of the arena.
     pub(crate) floats: usize,
@@ -45,11 +45,11 @@ struct Region {
 }
 
 impl Layout {
-    /// Lays out `pictures` pictures of a size.
-    pub(crate) fn new(plan: &Plan, batch: [usize; 3]) -> Result<Self, RunError> {
-        let sizes = sizes(plan, batch)?;
+    /// Lays out a picture of a height and width.
+    pub(crate) fn new(plan: &Plan, size: [usize; 2]) -> Result<Self, RunError> {
+        let sizes = sizes(plan, size)?;
         let lifetimes = lifetimes(plan);
-        let mut layout = Self { batch, ..Self::default() };
+        let mut layout = Self { size, ..Self::default() };
 
         let mut regions: Vec<Option<Region>> = vec![None; plan.values.len()];
         let mut live: Vec<(Region, usize)> = Vec::new();
@@ -64,7 +64,7 @@ impl Layout {
                 let Value { channels, halo, .. } = plan.values[value];
                 let rows = halo.before[0] + row + halo.after[0];
                 let columns = halo.before[1] + column + halo.after[1];
-                let floats = batch[0] * rows * columns * channels;
+                let floats = rows * columns * channels;
                 let region = Region { start: first_gap(&live, floats), floats };
                 layout.floats = layout.floats.max(region.start + floats);
                 live.push((region, lifetime.last));
@@ -74,7 +74,7 @@ impl Layout {
                     fresh = Some(value);
                 }
             }
-            let floats = scratch_floats(plan, step, &sizes, batch[0]);
+            let floats = scratch_floats(&plan.steps[step], &sizes);
             let scratch = first_gap(&live, floats);
             layout.floats = layout.floats.max(scratch + floats);
             layout.steps.push(StepLayout { fresh, runs: Vec::new(), scratch });
@@ -113,10 +113,9 @@ fn runs(window: &Window, inputs: usize, input: &View) -> Vec<Run> {
 /// Most tiles of Winograd's convolution that are transformed before they are multiplied.
 pub(crate) const WINOGRAD_TILES: usize = 128;
 
-fn scratch_floats(plan: &Plan, step: usize, sizes: &[[usize; 2]], pictures: usize) -> usize {
-    let step = &plan.steps[step];
+fn scratch_floats(step: &Step, sizes: &[[usize; 2]]) -> usize {
     let Kernel::Winograd { inputs, bias, window, .. } = &step.kernel else { return 0 };
-    let tiles = pictures * Tiles::new(window, sizes[step.output]).each();
+    let tiles = Tiles::new(window, sizes[step.output]).count();
     PLACES * tiles.min(WINOGRAD_TILES) * (inputs + bias.len())
 }
 
@@ -133,7 +132,7 @@ fn first_gap(live: &[(Region, usize)], floats: usize) -> usize {
 }
 
 /// Height and width of every value.
-fn sizes(plan: &Plan, [_, height, width]: [usize; 3]) -> Result<Vec<[usize; 2]>, RunError> {
+fn sizes(plan: &Plan, [height, width]: [usize; 2]) -> Result<Vec<[usize; 2]>, RunError> {
     let mut sizes = vec![[0; 2]; plan.values.len()];
     sizes[0] = [height, width];
     for step in &plan.steps {
@@ -224,16 +223,15 @@ fn view(plan: &Plan, sizes: &[[usize; 2]], regions: &[Option<Region>], value: Va
             // Values that are never touched have no place, and no use for one.
             let start = regions[value].map_or(0, |region| region.start);
             let row = (halo.before[1] + width + halo.after[1]) * channels;
-            let image = (halo.before[0] + height + halo.after[0]) * row;
             let origin = start + halo.before[0] * row + halo.before[1] * channels;
-            View { origin, image, row, pixel: channels, height, width, channels }
+            View { origin, row, pixel: channels, height, width, channels }
         }
         Some(Inside { parent, part }) => {
             let parent = view(plan, sizes, regions, *parent);
             match part {
                 Part::Whole => {
                     let row = width * channels;
-                    View { row, pixel: channels, height, width, channels, ..parent }
+                    View { origin: parent.origin, row, pixel: channels, height, width, channels }
                 }
                 Part::PixelsAfter(before) => {
                     let pixels: usize = before.iter().map(|part| sizes[*part][1]).sum();

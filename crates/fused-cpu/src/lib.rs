@@ -37,6 +37,7 @@
 
 mod engine;
 mod error;
+mod execution;
 mod graph;
 mod kernel;
 mod layout;

@@ -1,42 +1,33 @@
-//! Running a plan.
-#![allow(unsafe_code, reason = "threads write disjoint parts of one arena; see `Arena`")]
+//! Running a plan on a batch: pictures divided among threads, outputs gathered.
 
 use rayon::prelude::*;
 
 use crate::{
     Plan, RunError,
-    graph::ValueId,
-    kernel::{
-        Epilogue, Row, View, Window,
-        convolution::{ConvolutionBlock, PackedWeights, PixelOffsets, Run, convolve},
-        depthwise::{DepthwiseRow, depthwise},
-        pixelwise::{PixelOperation, PixelRow, pixelwise},
-        pooling::{PoolRow, Pooling, pool},
-        winograd::{PLACES, Side, TileTask, Tiles, transform},
-    },
-    layout::{Layout, StepLayout, WINOGRAD_TILES},
-    plan::{Halo, Kernel, Source, Step},
+    execution::{Execution, Spread},
+    kernel::View,
+    layout::Layout,
 };
-
-/// Most output pixels of a convolution that one task computes.
-const MOST_PIXELS: usize = 384;
-/// Pixels of the largest tile, of which tasks are multiples.
-const TILE_PIXELS: usize = 12;
-/// Floats of the input that the output pixels of a task may read, to stay in a core's cache.
-const TASK_FLOATS: usize = 48 * 1024;
-/// Tasks a thread, so that an uneven last one matters little.
-const TASKS_PER_THREAD: usize = 3;
 
 /// The memory that a plan runs in.
 ///
-/// It grows to what the largest batch needs and is then used again: once warm, a run on pictures of
-/// the same size allocates nothing. One workspace serves one run at a time.
+/// It grows to what the largest picture needs on every thread and is then used again: once warm, a
+/// run on as many pictures of the same size allocates nothing. One workspace serves one run at a
+/// time.
 #[derive(Debug, Default)]
 pub struct Workspace {
-    arena: Vec<f32>,
+    /// One a thread, each for one picture.
+    arenas: Vec<Vec<f32>>,
     layout: Layout,
-    /// The outputs' places and shapes.
-    outputs: Vec<(usize, [usize; 4])>,
+    outputs: Vec<Output>,
+}
+
+/// An output of all pictures.
+#[derive(Debug, Default)]
+struct Output {
+    values: Vec<f32>,
+    /// Where it lies in a picture's arena.
+    view: View,
 }
 
 impl Workspace {
@@ -50,35 +41,15 @@ impl Workspace {
     ///
     /// Empty if the plan has no such output or has not run.
     pub fn output(&self, index: usize) -> (&[f32], [usize; 4]) {
-        match self.outputs.get(index) {
-            Some(&(start, shape)) => {
-                (&self.arena[start..start + shape.iter().product::<usize>()], shape)
-            }
-            None => (&[], [0; 4]),
-        }
+        let Some(Output { values, view }) = self.outputs.get(index) else { return (&[], [0; 4]) };
+        let pictures = values.len() / view.floats().max(1);
+        (values, [pictures, view.height, view.width, view.channels])
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        4 * self.arena.capacity()
-    }
-}
-
-/// The arena, for the tasks of a step.
-///
-/// Steps run one after another. Within one, a task writes only the pixels that are its own and
-/// reads only values that are complete; [`Layout`] gives values that are alive at the same time
-/// places apart.
-#[derive(Clone, Copy)]
-struct Arena(*mut f32);
-
-// Safety: see the type.
-unsafe impl Send for Arena {}
-unsafe impl Sync for Arena {}
-
-impl Arena {
-    fn pointer(&self) -> *mut f32 {
-        self.0
+        let outputs = self.outputs.iter().map(|output| output.values.capacity());
+        4 * self.arenas.iter().map(Vec::capacity).chain(outputs).sum::<usize>()
     }
 }
 
@@ -86,8 +57,8 @@ impl Plan {
     /// Runs the network on pictures of shape `[pictures, height, width, channels]`, whose values
     /// stand in this order.
     ///
-    /// Uses the current rayon pool's threads; their number does not change the results. The outputs
-    /// are then in the workspace.
+    /// Uses the current rayon pool's threads; neither their number nor the other pictures of the
+    /// batch change a picture's results. The outputs are then in the workspace.
     ///
     /// # Errors
     /// If `input` does not have this shape, or pictures of this size do not fit the network.
@@ -104,337 +75,74 @@ impl Plan {
         if input.len() != shape.iter().product::<usize>() {
             return Err(RunError::Input { shape, found: input.len() });
         }
-        self.lay_out(workspace, [pictures, height, width])?;
+        self.prepare(workspace, [height, width], pictures)?;
         if pictures == 0 {
             return Ok(());
         }
-        let row = width * channels;
-        let image = height * row;
-        let view = View { origin: 0, image, row, pixel: channels, height, width, channels };
-        let execution = Execution {
-            plan: self,
-            layout: &workspace.layout,
-            arena: Arena(workspace.arena.as_mut_ptr()),
-            input: Arena(input.as_ptr().cast_mut()),
-            input_view: view,
-            pictures,
+
+        let Workspace { arenas, layout, outputs } = workspace;
+        let each = height * width * channels;
+        let run = |arena: &mut [f32], picture: usize, spread: Spread| {
+            let input = &input[picture * each..(picture + 1) * each];
+            Execution::new(self, layout, arena, input).run(spread);
         };
-        for (step, layout) in self.steps.iter().zip(&workspace.layout.steps) {
-            execution.step(step, layout);
-        }
-        Ok(())
-    }
 
-    /// Prepares the workspace for a batch, if the last one was of another size.
-    fn lay_out(&self, workspace: &mut Workspace, batch: [usize; 3]) -> Result<(), RunError> {
-        let same_plan = workspace.layout.views.len() == self.values.len();
-        if same_plan && workspace.layout.batch == batch {
-            return Ok(());
-        }
-        workspace.layout = Layout::new(self, batch)?;
-        if workspace.arena.len() < workspace.layout.floats {
-            workspace.arena.resize(workspace.layout.floats, 0.0);
-        }
-        let outputs = self.outputs.iter().map(|output| {
-            let view = &workspace.layout.views[*output];
-            (view.origin, [batch[0], view.height, view.width, view.channels])
-        });
-        workspace.outputs = outputs.collect();
-        Ok(())
-    }
-}
-
-/// A dense convolution.
-struct Dense<'a> {
-    weights: &'a PackedWeights,
-    /// What every output pixel reads.
-    runs: &'a [Run],
-    /// Channels of the input.
-    inputs: usize,
-    window: &'a Window,
-}
-
-/// A 3 x 3 convolution in Winograd's way.
-struct Winograd<'a> {
-    /// A matrix a place of a tile.
-    weights: &'a [PackedWeights],
-    bias: &'a [f32],
-    /// Channels of the input.
-    inputs: usize,
-    window: &'a Window,
-}
-
-/// A run of a plan.
-struct Execution<'a> {
-    plan: &'a Plan,
-    layout: &'a Layout,
-    arena: Arena,
-    /// The caller's input, which is only read.
-    input: Arena,
-    input_view: View,
-    pictures: usize,
-}
-
-impl Execution<'_> {
-    fn step(&self, step: &Step, layout: &StepLayout) {
-        if let Some(value) = layout.fresh {
-            self.clear_halo(value);
-        }
-        let output = self.layout.views[step.output];
-        let (source, input) = match step.input {
-            Source::Input => (self.input, self.input_view),
-            Source::Value(value) => (self.arena, self.layout.views[value]),
-        };
-        match &step.kernel {
-            Kernel::Joined(_) => {}
-            Kernel::Convolution { weights, inputs, window } => {
-                let convolution = Dense { weights, runs: &layout.runs, inputs: *inputs, window };
-                self.convolution(step, &convolution, input, output);
-            }
-            Kernel::Winograd { weights, bias, inputs, window } => {
-                let convolution = Winograd { weights, bias, inputs: *inputs, window };
-                self.winograd(step, &convolution, layout.scratch, input, output);
-            }
-            Kernel::Depthwise { weights, bias, window } => {
-                let input = input.with_border(window.before[0], window.before[1]);
-                self.rows(output, |row| {
-                    let task = DepthwiseRow {
-                        arena: self.arena.pointer(),
-                        input,
-                        output,
-                        window,
-                        weights,
-                        bias,
-                        epilogue: step.epilogue,
-                        row,
-                    };
-                    // Safety: the layout has room for the windows, halo included; a task a row.
-                    unsafe { depthwise(self.plan.isa, &task) }
-                });
-            }
-            Kernel::Affine { scale, shift } => {
-                self.pixelwise(step, source, input, output, || PixelOperation::Affine {
-                    scale,
-                    shift,
-                });
-            }
-            Kernel::Copy => {
-                // A copy may be seen as pictures at its end and as a row at its beginning.
-                self.pixelwise(step, source, input, output, || PixelOperation::Copy);
-            }
-            Kernel::Add => {
-                let other = step.other.map_or(input, |value| self.layout.views[value]);
-                self.pixelwise(step, source, input, output, || PixelOperation::Add(other));
-            }
-            Kernel::L2Norm { epsilon } => {
-                let epsilon = *epsilon;
-                self.pixelwise(step, source, input, output, || PixelOperation::L2Norm { epsilon });
-            }
-            Kernel::Softmax => {
-                self.pixelwise(step, source, input, output, || PixelOperation::Softmax);
-            }
-            Kernel::Pool { window, pooling } => {
-                self.pool(step, input, output, window, *pooling);
-            }
-            Kernel::GlobalAverage => {
-                let window = Window {
-                    kernel: [input.height, input.width],
-                    stride: [1; 2],
-                    dilation: [1; 2],
-                    before: [0; 2],
-                    after: [0; 2],
-                    ceil: false,
-                };
-                let pooling = Pooling::Average { count_padding: false };
-                self.pool(step, input, output, &window, pooling);
-            }
-        }
-    }
-
-    /// Writes the zeros around the pictures of a value.
-    fn clear_halo(&self, value: ValueId) {
-        let Halo { before, after } = self.plan.values[value].halo;
-        let view = self.layout.views[value].with_border(before[0], before[1]);
-        let left = before[1] * view.pixel;
-        let right = after[1] * view.pixel;
-        let clear = |start: usize, floats: usize| {
-            // Safety: the value's own place, which reaches from its border to its border.
-            unsafe { std::slice::from_raw_parts_mut(self.arena.pointer().add(start), floats) }
-                .fill(0.0);
-        };
-        for image in 0..self.pictures {
-            let top = view.at(image, 0, 0);
-            let bottom = view.at(image, before[0] + view.height, 0);
-            clear(top, before[0] * view.row);
-            for y in 0..view.height {
-                let row = view.at(image, before[0] + y, 0);
-                clear(row, left);
-                clear(row + view.row - right, right);
-            }
-            clear(bottom, after[0] * view.row);
-        }
-    }
-
-    /// Runs a task for every row of the output.
-    fn rows(&self, output: View, task: impl Fn(Row) + Send + Sync) {
-        let rows = self.pictures * output.height;
-        parallel(rows, |row| task(Row { image: row / output.height, y: row % output.height }));
-    }
-
-    fn pixelwise<'o>(
-        &self,
-        step: &Step,
-        source: Arena,
-        input: View,
-        output: View,
-        operation: impl Fn() -> PixelOperation<'o> + Send + Sync,
-    ) {
-        self.rows(output, |row| {
-            let task = PixelRow {
-                arena: self.arena.pointer(),
-                source: source.pointer(),
-                input,
-                output,
-                operation: operation(),
-                epilogue: step.epilogue,
-                row,
-            };
-            // Safety: both rows lie in the layout, or in the caller's input; a task a row.
-            unsafe { pixelwise(self.plan.isa, &task) }
-        });
-    }
-
-    fn pool(&self, step: &Step, input: View, output: View, window: &Window, pooling: Pooling) {
-        self.rows(output, |row| {
-            let task = PoolRow {
-                arena: self.arena.pointer(),
-                input,
-                output,
-                window,
-                pooling,
-                epilogue: step.epilogue,
-                row,
-            };
-            // Safety: the kernel stays within both pictures; a task a row.
-            unsafe { pool(self.plan.isa, &task) }
-        });
-    }
-
-    fn convolution(&self, step: &Step, convolution: &Dense<'_>, input: View, output: View) {
-        let &Dense { weights, runs, inputs, window } = convolution;
-        let input = input.with_border(window.before[0], window.before[1]);
-        let residual = step.other.map(|value| self.layout.views[value]);
-        let pixels = self.pictures * output.height * output.width;
-
+        // Threads take a picture each as long as there are enough, and share the others.
         let threads = rayon::current_num_threads();
-        let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
-        let reads = inputs * window.stride[0] * window.stride[1];
-        let block = (TASK_FLOATS / reads)
-            .min(pixels.div_ceil(wanted))
-            .clamp(1, MOST_PIXELS)
-            .next_multiple_of(TILE_PIXELS);
-        let blocks = pixels.div_ceil(block);
-        // Few pixels: tasks also divide the output channels.
-        let shares = wanted.div_ceil(blocks).min(weights.panels());
-        let panels = weights.panels().div_ceil(shares);
-
-        parallel(blocks * shares, |task| {
-            let (block_at, share) = (task / shares, task % shares);
-            let first = block_at * block;
-            let count = block.min(pixels - first);
-            let mut offsets = [PixelOffsets::default(); MOST_PIXELS];
-            for (pixel, offsets) in (first..first + count).zip(&mut offsets) {
-                let (row, x) = (pixel / output.width, pixel % output.width);
-                let (image, y) = (row / output.height, row % output.height);
-                *offsets = PixelOffsets {
-                    input: input.at(image, y * window.stride[0], x * window.stride[1]),
-                    output: output.at(image, y, x),
-                    residual: residual.map_or(0, |residual| residual.at(image, y, x)),
-                };
+        let rounds = pictures / threads;
+        for round in 0..rounds {
+            let first = round * threads;
+            if threads == 1 {
+                run(&mut arenas[0], first, Spread::Here);
+            } else {
+                let tasks = arenas[..threads].par_iter_mut().enumerate();
+                tasks.for_each(|(thread, arena)| run(arena, first + thread, Spread::Here));
             }
-            let task = ConvolutionBlock {
-                arena: self.arena.pointer(),
-                pixels: &offsets[..count],
-                runs,
-                weights,
-                panels: (share * panels).min(weights.panels())
-                    ..((share + 1) * panels).min(weights.panels()),
-                residual: residual.is_some(),
-                epilogue: step.epilogue,
-            };
-            // Safety: the layout has room for the windows, halo included; no two tasks share a
-            // pixel's panel.
-            unsafe { convolve(self.plan.isa, &task) }
-        });
+            for (thread, arena) in arenas[..threads].iter().enumerate() {
+                gather(outputs, arena, first + thread);
+            }
+        }
+        for picture in rounds * threads..pictures {
+            run(&mut arenas[0], picture, Spread::Threads);
+            gather(outputs, &arenas[0], picture);
+        }
+        Ok(())
     }
 
-    fn winograd(
+    /// Makes room for pictures of a size.
+    fn prepare(
         &self,
-        step: &Step,
-        convolution: &Winograd<'_>,
-        scratch: usize,
-        input: View,
-        output: View,
-    ) {
-        let &Winograd { weights, bias, inputs, window } = convolution;
-        let tiles = Tiles::new(window, [output.height, output.width]);
-        let all = self.pictures * tiles.each();
-        let view = input.with_border(window.before[0], window.before[1]);
-        let rows = window.before[0] + input.height + window.after[0];
-        let columns = window.before[1] + input.width + window.after[1];
-        let outputs = bias.len();
-        for first in (0..all).step_by(WINOGRAD_TILES) {
-            let count = WINOGRAD_TILES.min(all - first);
-            let (to_multiply, product) = (scratch, scratch + PLACES * count * inputs);
-            let transform_tile = |tile: usize, start: usize, channels: usize, side: Side<'_>| {
-                let task = TileTask {
-                    arena: self.arena.pointer(),
-                    tiles: &tiles,
-                    tile: first + tile,
-                    scratch: start + tile * channels,
-                    place: count * channels,
-                    side,
-                };
-                // Safety: the layout has room for halo and scratch; a task a tile.
-                unsafe { transform(self.plan.isa, &task) }
-            };
-            parallel(count, |tile| {
-                transform_tile(tile, to_multiply, inputs, Side::Input { view, rows, columns });
-            });
-            parallel(PLACES, |place| {
-                let mut offsets = [PixelOffsets::default(); WINOGRAD_TILES];
-                for (tile, offsets) in offsets[..count].iter_mut().enumerate() {
-                    let at = place * count + tile;
-                    offsets.input = to_multiply + at * inputs;
-                    offsets.output = product + at * outputs;
-                }
-                let task = ConvolutionBlock {
-                    arena: self.arena.pointer(),
-                    pixels: &offsets[..count],
-                    runs: &[Run { offset: 0, length: inputs }],
-                    weights: &weights[place],
-                    panels: 0..weights[place].panels(),
-                    residual: false,
-                    epilogue: Epilogue::NONE,
-                };
-                // Safety: both parts of the scratch are this step's own; a task a place.
-                unsafe { convolve(self.plan.isa, &task) }
-            });
-            parallel(count, |tile| {
-                let residual = step.other.map(|value| self.layout.views[value]);
-                let epilogue = step.epilogue;
-                let side = Side::Output { view: output, bias, residual, epilogue };
-                transform_tile(tile, product, outputs, side);
-            });
+        workspace: &mut Workspace,
+        size: [usize; 2],
+        pictures: usize,
+    ) -> Result<(), RunError> {
+        let same_plan = workspace.layout.views.len() == self.values.len();
+        if !same_plan || workspace.layout.size != size {
+            workspace.layout = Layout::new(self, size)?;
         }
+        let arenas = rayon::current_num_threads().min(pictures.max(1));
+        if workspace.arenas.len() < arenas {
+            workspace.arenas.resize(arenas, Vec::new());
+        }
+        for arena in &mut workspace.arenas[..arenas] {
+            if arena.len() < workspace.layout.floats {
+                arena.resize(workspace.layout.floats, 0.0);
+            }
+        }
+        workspace.outputs.resize_with(self.outputs.len(), Output::default);
+        for (output, value) in workspace.outputs.iter_mut().zip(&self.outputs) {
+            output.view = workspace.layout.views[*value];
+            output.values.resize(pictures * output.view.floats(), 0.0);
+        }
+        Ok(())
     }
 }
 
-/// Runs tasks on the current pool, or here if it has one thread.
-fn parallel(tasks: usize, task: impl Fn(usize) + Send + Sync) {
-    if rayon::current_num_threads() == 1 || tasks == 1 {
-        (0..tasks).for_each(task);
-    } else {
-        (0..tasks).into_par_iter().for_each(task);
+/// Copies a picture's outputs to their places among those of the batch.
+fn gather(outputs: &mut [Output], arena: &[f32], picture: usize) {
+    for Output { values, view } in outputs {
+        let floats = view.floats();
+        let from = &arena[view.origin..view.origin + floats];
+        values[picture * floats..(picture + 1) * floats].copy_from_slice(from);
     }
 }

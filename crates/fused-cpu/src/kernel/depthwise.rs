@@ -1,7 +1,7 @@
 //! Depthwise convolution: every channel by itself.
 
 use super::{
-    Epilogue, Row, View, Window,
+    Epilogue, View, Window,
     isa::dispatch,
     lanes::{Lanes, split},
 };
@@ -21,7 +21,8 @@ pub(crate) struct DepthwiseRow<'a> {
     /// `[channels]`.
     pub(crate) bias: &'a [f32],
     pub(crate) epilogue: Epilogue,
-    pub(crate) row: Row,
+    /// Number of the output row.
+    pub(crate) y: usize,
 }
 
 dispatch! {
@@ -66,7 +67,7 @@ unsafe fn channels_3x3<V: Lanes, const STRIDE: usize, const COLUMNS: usize>(
     channel: usize,
 ) {
     const { assert!(COLUMNS == (TILE - 1) * STRIDE + 3) };
-    let DepthwiseRow { arena, input, output, row: Row { image, y }, .. } = *row;
+    let DepthwiseRow { arena, input, output, y, .. } = *row;
     unsafe {
         let weights: [V; 9] = std::array::from_fn(|tap| {
             V::load(row.weights.as_ptr().add(tap * output.channels + channel))
@@ -74,10 +75,10 @@ unsafe fn channels_3x3<V: Lanes, const STRIDE: usize, const COLUMNS: usize>(
         let bias = V::load(row.bias.as_ptr().add(channel));
         let first = y * row.window.stride[0];
         let rows: [*const f32; 3] = std::array::from_fn(|ky| {
-            let from = input.at(image, first + ky * row.window.dilation[0], 0) + channel;
+            let from = input.at(first + ky * row.window.dilation[0], 0) + channel;
             arena.add(from).cast_const()
         });
-        let to = arena.add(output.at(image, y, 0) + channel);
+        let to = arena.add(output.at(y, 0) + channel);
 
         let mut x = 0;
         while x + TILE <= output.width {
@@ -113,7 +114,7 @@ unsafe fn channels_3x3<V: Lanes, const STRIDE: usize, const COLUMNS: usize>(
 
 #[inline(always)]
 unsafe fn channels_of_any_kernel<V: Lanes>(row: &DepthwiseRow<'_>, channel: usize) {
-    let DepthwiseRow { arena, input, output, row: Row { image, y }, .. } = *row;
+    let DepthwiseRow { arena, input, output, y, .. } = *row;
     let Window { kernel, stride, dilation, .. } = *row.window;
     unsafe {
         for x in 0..output.width {
@@ -123,12 +124,12 @@ unsafe fn channels_of_any_kernel<V: Lanes>(row: &DepthwiseRow<'_>, channel: usiz
                 for kx in 0..kernel[1] {
                     let (from_y, from_x) =
                         (y * stride[0] + ky * dilation[0], x * stride[1] + kx * dilation[1]);
-                    let value = V::load(arena.add(input.at(image, from_y, from_x) + channel));
+                    let value = V::load(arena.add(input.at(from_y, from_x) + channel));
                     sum = value.mul_add(V::load(weights), sum);
                     weights = weights.add(output.channels);
                 }
             }
-            row.epilogue.clamp(sum).store(arena.add(output.at(image, y, x) + channel));
+            row.epilogue.clamp(sum).store(arena.add(output.at(y, x) + channel));
         }
     }
 }

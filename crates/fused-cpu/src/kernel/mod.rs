@@ -38,13 +38,11 @@ impl Epilogue {
     }
 }
 
-/// Where the pictures of a batch lie in the arena, in floats.
+/// Where a picture lies in the arena, in floats.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct View {
-    /// The first channel of the first picture's upper left pixel.
+    /// The first channel of the upper left pixel.
     pub(crate) origin: usize,
-    /// From picture to picture.
-    pub(crate) image: usize,
     /// From row to row.
     pub(crate) row: usize,
     /// From pixel to pixel.
@@ -56,8 +54,13 @@ pub(crate) struct View {
 
 impl View {
     /// The offset of a pixel's first channel.
-    pub(crate) fn at(&self, image: usize, y: usize, x: usize) -> usize {
-        self.origin + image * self.image + y * self.row + x * self.pixel
+    pub(crate) fn at(&self, y: usize, x: usize) -> usize {
+        self.origin + y * self.row + x * self.pixel
+    }
+
+    /// Floats of the picture, if nothing lies between its pixels.
+    pub(crate) fn floats(&self) -> usize {
+        self.height * self.width * self.channels
     }
 
     /// The view moved to begin `rows` and `columns` earlier, in its halo.
@@ -98,11 +101,4 @@ impl Window {
             }
         }
     }
-}
-
-/// One picture row in a batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Row {
-    pub(crate) image: usize,
-    pub(crate) y: usize,
 }

@@ -1,7 +1,7 @@
 //! What looks at one pixel at a time: sums, factors, norms, softmax.
 
 use super::{
-    Epilogue, Row, View,
+    Epilogue, View,
     isa::dispatch,
     lanes::{Lanes, split},
 };
@@ -29,7 +29,8 @@ pub(crate) struct PixelRow<'a> {
     pub(crate) output: View,
     pub(crate) operation: PixelOperation<'a>,
     pub(crate) epilogue: Epilogue,
-    pub(crate) row: Row,
+    /// Number of the output row.
+    pub(crate) y: usize,
 }
 
 dispatch! {
@@ -44,11 +45,11 @@ dispatch! {
 
 #[inline(always)]
 unsafe fn pixelwise_row<V: Lanes>(row: &PixelRow<'_>) {
-    let Row { image, y } = row.row;
+    let y = row.y;
     for x in 0..row.output.width {
         unsafe {
-            let from = row.source.add(row.input.at(image, y, x));
-            let to = row.arena.add(row.output.at(image, y, x));
+            let from = row.source.add(row.input.at(y, x));
+            let to = row.arena.add(row.output.at(y, x));
             match &row.operation {
                 PixelOperation::Affine { scale, shift } => each::<V>(
                     row,
@@ -57,7 +58,7 @@ unsafe fn pixelwise_row<V: Lanes>(row: &PixelRow<'_>) {
                     Affine { scale: scale.as_ptr(), shift: shift.as_ptr() },
                 ),
                 PixelOperation::Add(other) => {
-                    each::<V>(row, from, to, Add(row.arena.add(other.at(image, y, x))));
+                    each::<V>(row, from, to, Add(row.arena.add(other.at(y, x))));
                 }
                 PixelOperation::Copy => each::<V>(row, from, to, Scale(1.0)),
                 PixelOperation::L2Norm { epsilon } => {

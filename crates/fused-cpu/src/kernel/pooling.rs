@@ -1,7 +1,7 @@
 //! Maxima and means over windows.
 
 use super::{
-    Epilogue, Row, View, Window,
+    Epilogue, View, Window,
     isa::dispatch,
     lanes::{Lanes, split},
 };
@@ -23,7 +23,8 @@ pub(crate) struct PoolRow<'a> {
     pub(crate) window: &'a Window,
     pub(crate) pooling: Pooling,
     pub(crate) epilogue: Epilogue,
-    pub(crate) row: Row,
+    /// Number of the output row.
+    pub(crate) y: usize,
 }
 
 dispatch! {
@@ -37,7 +38,7 @@ dispatch! {
 
 #[inline(always)]
 unsafe fn pool_row<V: Lanes>(row: &PoolRow<'_>) {
-    let ys = within(row.window, 0, row.row.y, row.input.height);
+    let ys = within(row.window, 0, row.y, row.input.height);
     for x in 0..row.output.width {
         let xs = within(row.window, 1, x, row.input.width);
         let (vectors, rest) = split::<V>(row.output.channels);
@@ -86,14 +87,14 @@ unsafe fn pool_channels<V: Lanes>(
     x: usize,
     channel: usize,
 ) {
-    let Row { image, y } = row.row;
+    let y = row.y;
     unsafe {
         let start = if row.pooling == Pooling::Max { f32::NEG_INFINITY } else { 0.0 };
         let mut pooled = V::splat(start);
         for step_y in 0..ys.count {
             for step_x in 0..xs.count {
                 let (from_y, from_x) = (ys.first + step_y * ys.step, xs.first + step_x * xs.step);
-                let from = row.input.at(image, from_y, from_x) + channel;
+                let from = row.input.at(from_y, from_x) + channel;
                 let value = V::load(row.arena.add(from));
                 pooled = match row.pooling {
                     Pooling::Max => pooled.max(value),
@@ -105,7 +106,7 @@ unsafe fn pool_channels<V: Lanes>(
             let pixels = if count_padding { ys.padded * xs.padded } else { ys.count * xs.count };
             pooled = pooled.mul(V::splat(1.0 / pixels as f32));
         }
-        let to = row.arena.add(row.output.at(image, y, x) + channel);
+        let to = row.arena.add(row.output.at(y, x) + channel);
         row.epilogue.clamp(pooled).store(to);
     }
 }

@@ -49,14 +49,11 @@ pub(crate) struct Tiles {
     dilation: [usize; 2],
     /// Tiles along each axis, of the largest residue.
     along: [usize; 2],
-    /// Tiles of a picture.
-    each: usize,
 }
 
 /// Where an output tile begins; its pixels are a dilation apart.
 #[derive(Debug, Clone, Copy)]
 struct Tile {
-    image: usize,
     y: usize,
     x: usize,
 }
@@ -66,22 +63,19 @@ impl Tiles {
         let dilation = window.dilation;
         let along = [height.div_ceil(dilation[0]), width.div_ceil(dilation[1])]
             .map(|pixels| pixels.div_ceil(OUTPUT));
-        let each = along[0] * along[1] * dilation[0] * dilation[1];
-        Self { dilation, along, each }
+        Self { dilation, along }
     }
 
-    /// Tiles of a picture.
-    pub(crate) fn each(&self) -> usize {
-        self.each
+    /// Number of tiles.
+    pub(crate) fn count(&self) -> usize {
+        self.along[0] * self.along[1] * self.dilation[0] * self.dilation[1]
     }
 
     fn tile(&self, index: usize) -> Tile {
-        let (image, index) = (index / self.each, index % self.each);
         let (index, tile_x) = (index / self.along[1], index % self.along[1]);
         let (index, tile_y) = (index / self.along[0], index % self.along[0]);
         let (residue_y, residue_x) = (index / self.dilation[1], index % self.dilation[1]);
         Tile {
-            image,
             y: residue_y + tile_y * OUTPUT * self.dilation[0],
             x: residue_x + tile_x * OUTPUT * self.dilation[1],
         }
@@ -92,7 +86,7 @@ impl Tiles {
 pub(crate) struct TileTask<'a> {
     pub(crate) arena: *mut f32,
     pub(crate) tiles: &'a Tiles,
-    /// Number of the tile in the batch.
+    /// Number of the tile.
     pub(crate) tile: usize,
     /// The transformed tile's first float, and the distance from place to place.
     pub(crate) scratch: usize,
@@ -160,7 +154,7 @@ unsafe fn transform_input<V: Lanes>(
 ) {
     let [step_y, step_x] = task.tiles.dilation;
     unsafe {
-        let from = task.arena.add(view.at(tile.image, tile.y, tile.x) + channel);
+        let from = task.arena.add(view.at(tile.y, tile.x) + channel);
         let mut half = [[V::splat(0.0); INPUT]; INPUT];
         for column in 0..INPUT {
             // What lies beyond the halo meets only outputs that are not wanted.
@@ -225,10 +219,10 @@ unsafe fn transform_output<V: Lanes>(
                 }
                 let mut sum = values[column].add(bias);
                 if let Some(residual) = residual {
-                    let residual = residual.at(tile.image, y, x) + channel;
+                    let residual = residual.at(y, x) + channel;
                     sum = sum.add(V::load(task.arena.add(residual)));
                 }
-                epilogue.clamp(sum).store(task.arena.add(view.at(tile.image, y, x) + channel));
+                epilogue.clamp(sum).store(task.arena.add(view.at(y, x) + channel));
             }
         }
     }
