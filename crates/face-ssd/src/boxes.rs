@@ -91,6 +91,14 @@ impl PixelBox {
         let (y, height) = span(self.y_min, self.y_max, picture_height);
         (x, y, width, height)
     }
+
+    /// The whole pixels that the box touches, `(x, y, width, height)`.
+    pub fn touched_rectangle(&self) -> (u32, u32, u32, u32) {
+        let span = |min: f32, max: f32| (min as u32, max.ceil() as u32 - min as u32);
+        let (x, width) = span(self.x_min, self.x_max);
+        let (y, height) = span(self.y_min, self.y_max);
+        (x, y, width, height)
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +121,10 @@ mod tests {
                 prop_assert!(pixels.y_min >= 0.0 && pixels.y_max <= height as f32);
                 let (x, y, w, h) = pixels.crop_rectangle(width, height);
                 prop_assert!(w >= 1 && h >= 1 && x + w <= width && y + h <= height);
+                let (x, y, w, h) = pixels.touched_rectangle();
+                prop_assert!(x as f32 <= pixels.x_min && (x + w) as f32 >= pixels.x_max);
+                prop_assert!(y as f32 <= pixels.y_min && (y + h) as f32 >= pixels.y_max);
+                prop_assert!(x + w <= width && y + h <= height);
             }
         }
 

@@ -132,7 +132,11 @@ fn naive_convolution(input: &Map, convolution: &Conv2d, window: &WindowOf, group
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 48,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn convolutions(
@@ -148,6 +152,24 @@ proptest! {
         let activated = plain.map(|value| value.max(0.0));
         check(&module, &input, &[plain], Conv2d::forward);
         check(&module, &input, &[activated], |module, x| relu(module.forward(x)));
+    }
+
+    /// The convolutions that go through Winograd's transforms.
+    #[test]
+    fn square_convolutions(
+        [pictures, height, width] in batches(),
+        dilation in 1usize..4,
+        before in prop::array::uniform2(0usize..4),
+        after in prop::array::uniform2(0usize..4),
+        inputs in 32usize..50,
+        outputs in 32usize..50,
+    ) {
+        let window =
+            WindowOf { dilation: [dilation; 2], before, after, ..WindowOf::same(3) };
+        let module = convolution(&window, [inputs, outputs], 1, true);
+        let input = input(pictures, height, width, inputs);
+        let expected = naive_convolution(&input, &module, &window, 1).map(|value| value.max(0.0));
+        check(&module, &input, &[expected], |module, x| relu(module.forward(x)));
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Annotator {
         // The least confident first, so that the best stay on top.
         for face in faces.iter().rev() {
             let color = self.color(&face.label);
-            draw_box(picture, face.face.bbox.crop_rectangle(width, height), thickness, color);
+            draw_box(picture, face.face.bbox.touched_rectangle(), thickness, color);
         }
         for face in faces.iter().rev() {
             let text = format!("{} {:.0}%", face.label, 100.0 * face.label_probability());
@@ -85,7 +85,7 @@ impl Annotator {
     ) {
         let (width, height) = picture.dimensions();
         let Some(label) = self.fit(text, size, width, height) else { return };
-        let (left, top, _, box_height) = face.face.bbox.crop_rectangle(width, height);
+        let (left, top, _, box_height) = face.face.bbox.touched_rectangle();
         let x = left.min(width - label.width);
         let y = match top.checked_sub(label.height) {
             Some(above) => above,
