@@ -1,9 +1,13 @@
 //! Development tasks of the mask detector: `cargo xtask <TASK>`.
 
+mod bench;
+mod command;
+mod files;
 #[cfg(feature = "import")]
 mod import;
 #[cfg(not(feature = "import"))]
 mod rerun;
+mod wheel;
 
 use std::path::PathBuf;
 
@@ -21,6 +25,9 @@ struct Cli {
 enum Task {
     /// Make everything in models/ from the published networks.
     Import(ImportArgs),
+    /// Measure speed and memory.
+    #[command(subcommand)]
+    Bench(bench::BenchTask),
 }
 
 /// Where the published networks are, and what to make of them.
@@ -59,6 +66,7 @@ enum PrecisionArg {
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.task {
+        Task::Bench(task) => bench::run(&task),
         #[cfg(feature = "import")]
         Task::Import(args) => import::run(&args),
         #[cfg(not(feature = "import"))]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{source::sha256, write_file};
+use super::source::sha256;
+use crate::files::write_file;
 
 /// Where a file's content comes from.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,7 @@ mod onnx;
 mod res10;
 mod source;
 
-use std::{fs, io::Write, path::Path};
+use std::fs;
 
 use anyhow::Context;
 use weights_file::{NamedTensor, Precision, encode};
@@ -66,21 +66,4 @@ fn head(keras: &keras::Keras) -> anyhow::Result<Vec<u8>> {
     // The order of the outputs: alphabetical, as scikit-learn's LabelBinarizer sorts.
     let metadata = [("classes", r#"["with_mask","without_mask"]"#), ("backbone", "mobilenet-v2")];
     Ok(encode("mask-head", &metadata, tensors, Precision::F32)?)
-}
-
-/// Writes a file beside its place and renames it into it.
-fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let write = || -> anyhow::Result<()> {
-        let folder = path.parent().context("no folder")?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        }
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }

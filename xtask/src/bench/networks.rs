@@ -1,0 +1,108 @@
+//! The networks by themselves, in every engine.
+
+use std::{path::PathBuf, process::Command};
+
+use crate::command::run_command;
+
+use super::{
+    peer::{Engine, Peer},
+    report::{Measured, NetworkRow, median},
+    setup::Tools,
+};
+
+/// Which network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Network {
+    Backbone,
+    Face,
+}
+
+impl Network {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Backbone => "backbone",
+            Self::Face => "face",
+        }
+    }
+}
+
+/// A network with an input and a number of threads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Case {
+    pub(super) title: &'static str,
+    pub(super) network: Network,
+    pub(super) batch: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) threads: usize,
+    /// Billions of multiplications and additions, of direct convolutions.
+    pub(super) gmac: f64,
+}
+
+#[rustfmt::skip]
+pub(super) const CASES: [Case; 6] = [
+    Case { title: "MobileNetV2, one face, 1 thread", network: Network::Backbone, batch: 1, height: 224, width: 224, threads: 1, gmac: 0.30 },
+    Case { title: "MobileNetV2, one face, 2 threads", network: Network::Backbone, batch: 1, height: 224, width: 224, threads: 2, gmac: 0.30 },
+    Case { title: "MobileNetV2, eight faces, 1 thread", network: Network::Backbone, batch: 8, height: 224, width: 224, threads: 1, gmac: 2.40 },
+    Case { title: "MobileNetV2, eight faces, 2 threads", network: Network::Backbone, batch: 8, height: 224, width: 224, threads: 2, gmac: 2.40 },
+    Case { title: "res10, 300 x 300, 1 thread", network: Network::Face, batch: 1, height: 300, width: 300, threads: 1, gmac: 1.18 },
+    Case { title: "res10, 480 x 640, 1 thread", network: Network::Face, batch: 1, height: 480, width: 640, threads: 1, gmac: 3.92 },
+];
+
+const ENGINES: [Engine; 7] = [
+    Engine::Rust("fused"),
+    Engine::Python("onnxruntime"),
+    Engine::Python("opencv"),
+    Engine::Python("tensorflow"),
+    Engine::Rust("rten"),
+    Engine::Rust("tract"),
+    Engine::Rust("burn"),
+];
+
+/// Side of the matrices in `peers.py` that stand for the processor's peak.
+const GEMM_SIDE: f64 = 2048.0;
+
+/// Billions of floating-point operations a second in a large matrix product, on one thread.
+pub(super) fn gemm_peak(tools: &Tools, rounds: usize) -> anyhow::Result<f64> {
+    let case = CASES[0];
+    let mut peer = Peer::start(tools, Engine::Python("gemm"), &case, &onnx(tools, &case)?)?;
+    let times = (0..rounds).map(|_| peer.run()).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(2.0 * GEMM_SIDE.powi(3) / (median(&times) * 1e6))
+}
+
+/// Runs a case in every engine that has the network, in turn, `rounds` times.
+pub(super) fn measure(tools: &Tools, case: Case, rounds: usize) -> anyhow::Result<NetworkRow> {
+    let onnx = onnx(tools, &case)?;
+    let has = |engine: &Engine| case.network == Network::Backbone || engine.name() != "tensorflow";
+    let mut peers = ENGINES
+        .into_iter()
+        .filter(has)
+        .map(|engine| Peer::start(tools, engine, &case, &onnx))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut times = vec![Vec::with_capacity(rounds); peers.len()];
+    for _ in 0..rounds {
+        for (peer, times) in peers.iter_mut().zip(&mut times) {
+            times.push(peer.run()?);
+        }
+    }
+    let engines = peers
+        .iter()
+        .zip(times)
+        .map(|(peer, times)| Measured { name: peer.engine.name().to_owned(), times })
+        .collect();
+    Ok(NetworkRow { title: case.title.to_owned(), gmac: case.gmac, threads: case.threads, engines })
+}
+
+/// The case's network as ONNX; the face network is written for its size first.
+fn onnx(tools: &Tools, case: &Case) -> anyhow::Result<PathBuf> {
+    if case.network == Network::Backbone {
+        return Ok("models/mobilenet_v2.onnx".into());
+    }
+    let (height, width) = (case.height.to_string(), case.width.to_string());
+    let file = tools.folder.join(format!("res10_{height}x{width}.onnx"));
+    if !file.exists() {
+        let size = ["export-face", "--height", &height, "--width", &width, "--output"];
+        run_command(Command::new(&tools.mask_bench).args(size).arg(&file))?;
+    }
+    Ok(file)
+}

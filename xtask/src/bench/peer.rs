@@ -1,0 +1,104 @@
+//! A process that holds a network and runs it when told.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use anyhow::{Context, bail};
+
+use super::{networks::Case, setup::Tools};
+
+/// An engine that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Engine {
+    Rust(&'static str),
+    Python(&'static str),
+}
+
+impl Engine {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Rust(name) | Self::Python(name) => name,
+        }
+    }
+}
+
+/// A running peer; it ends when it is dropped.
+pub(super) struct Peer {
+    pub(super) engine: Engine,
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    /// Starts an engine with a network and waits until it has run once.
+    pub(super) fn start(
+        tools: &Tools,
+        engine: Engine,
+        case: &Case,
+        onnx: &Path,
+    ) -> anyhow::Result<Self> {
+        let mut command = match engine {
+            Engine::Rust(_) => {
+                let mut command = Command::new(&tools.mask_bench);
+                command.arg("serve");
+                command
+            }
+            Engine::Python(_) => {
+                let mut command = Command::new(&tools.python);
+                command.args(["bench/peers.py", "--models"]).arg(&tools.models);
+                command
+            }
+        };
+        let numbers = [
+            ("--batch", case.batch),
+            ("--height", case.height),
+            ("--width", case.width),
+            ("--threads", case.threads),
+        ];
+        for (name, number) in numbers {
+            command.args([name, &number.to_string()]);
+        }
+        let mut child = command
+            .args(["--engine", engine.name(), "--network", case.network.name(), "--onnx"])
+            .arg(onnx)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {}", engine.name()))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("{} has no standard input and output", engine.name());
+        };
+        let mut peer = Self { engine, child, input, output: BufReader::new(output) };
+        match peer.answer()?.as_str() {
+            "ready" => Ok(peer),
+            answer => bail!("{} is not ready: {answer}", engine.name()),
+        }
+    }
+
+    /// Runs the network once and returns the milliseconds.
+    pub(super) fn run(&mut self) -> anyhow::Result<f64> {
+        writeln!(self.input).with_context(|| format!("{} is gone", self.engine.name()))?;
+        Ok(self.answer()?.parse()?)
+    }
+
+    fn answer(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        if self.output.read_line(&mut line)? == 0 {
+            bail!("{} ended", self.engine.name());
+        }
+        Ok(line.trim().to_owned())
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // Whether it had ended by itself does not matter.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,78 @@
+//! Whole commands, from their start to their end.
+
+use std::{ffi::OsString, path::PathBuf, process::Command};
+
+use anyhow::{Context, ensure};
+
+use super::{
+    PeersArgs,
+    report::{Measured, ProcessRow},
+    setup::Tools,
+};
+
+/// The photograph of the rows of one picture.
+const PHOTOGRAPH: &str = "examples/astronaut_masked.jpg";
+
+/// Runs the program and the pipeline it replaces in turn, on one picture and on many.
+pub(super) fn measure(tools: &Tools, args: &PeersArgs) -> anyhow::Result<Vec<ProcessRow>> {
+    let mut rows = vec![row(tools, args, "one picture", &[PHOTOGRAPH.into()])?];
+    if let Some(folder) = &args.pictures {
+        let failed = || format!("{} cannot be read", folder.display());
+        let entries = folder.read_dir().with_context(failed)?;
+        let mut pictures: Vec<PathBuf> = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<_>>()
+            .with_context(failed)?;
+        pictures.sort();
+        pictures.truncate(args.count);
+        let title = format!("{} pictures", pictures.len());
+        rows.push(row(tools, args, &title, &pictures)?);
+    }
+    Ok(rows)
+}
+
+fn row(
+    tools: &Tools,
+    args: &PeersArgs,
+    title: &str,
+    pictures: &[PathBuf],
+) -> anyhow::Result<ProcessRow> {
+    let threads = args.threads.to_string();
+    let detect = |size: &str| {
+        let mut command: Vec<OsString> = vec![tools.mask_cli.clone().into()];
+        command.extend(["detect", "--threads", &threads, "--input-size", size].map(Into::into));
+        command
+    };
+    let pipeline: Vec<OsString> = vec![
+        tools.python.clone().into(),
+        "bench/pipeline.py".into(),
+        tools.models.clone().into(),
+        threads.clone().into(),
+    ];
+    let commands = [
+        ("mask-cli, 300 x 300", detect("300")),
+        ("mask-cli, long:560 (default)", detect("long:560")),
+        ("OpenCV and TensorFlow, 300 x 300", pipeline),
+    ];
+    let mut measured: Vec<(Measured, f64)> = commands
+        .iter()
+        .map(|(name, _)| (Measured { name: (*name).to_owned(), times: Vec::new() }, 0.0))
+        .collect();
+    for _ in 0..args.process_rounds {
+        for ((_, command), (measured, memory)) in commands.iter().zip(&mut measured) {
+            let output = Command::new(&tools.python)
+                .arg("bench/measure.py")
+                .args(command)
+                .args(pictures)
+                .output()
+                .context("cannot run bench/measure.py")?;
+            ensure!(output.status.success(), "{} failed", measured.name);
+            let text = String::from_utf8_lossy(&output.stdout);
+            let (seconds, peak) = text.trim().split_once(' ').context("no measurement")?;
+            measured.times.push(1e3 * seconds.parse::<f64>()?);
+            *memory = f64::max(*memory, peak.parse()?);
+        }
+    }
+    let (commands, peak_mebibytes) = measured.into_iter().unzip();
+    Ok(ProcessRow { title: title.to_owned(), threads: args.threads, commands, peak_mebibytes })
+}
