@@ -30,7 +30,7 @@ struct Cli {
 enum Command {
     /// Load a network and run it whenever asked.
     Serve(ServeArgs),
-    /// Write the face network as ONNX, for inputs of one size.
+    /// Write the face network as ONNX, without flattening and softmax, for inputs of one size.
     ExportFace {
         #[arg(long)]
         height: usize,
@@ -193,6 +193,8 @@ fn rten(args: &ServeArgs) -> anyhow::Result<Run> {
 fn export_face(height: usize, width: usize, output: PathBuf) -> anyhow::Result<()> {
     let device = Device::flex();
     let input = Tensor::<4>::zeros([1, 3, height, width], &device);
-    OnnxExporter::new().export(&face_network()?, input, face_outputs)?.save(output)?;
+    // burn-onnx knows no permutation and no softmax, so the peers are spared those.
+    let predictions = Res10Ssd::predictions;
+    OnnxExporter::new().export(&face_network()?, input, predictions)?.save(output)?;
     Ok(())
 }

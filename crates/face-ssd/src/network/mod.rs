@@ -125,6 +125,13 @@ impl Res10Ssd {
         }
     }
 
+    /// The offsets and class scores of each of the six maps, as [`MultiBoxHead::predict`] yields
+    /// them: all of the network's arithmetic, in operations that every exporter knows.
+    pub fn predictions(&self, input: Tensor<4>) -> Vec<(Tensor<4>, Tensor<4>)> {
+        let maps = self.features(input).maps;
+        self.heads.iter().zip(maps).map(|(head, map)| head.predict(map)).collect()
+    }
+
     /// Runs the trunk and the extra layers, without the heads.
     pub fn features(&self, input: Tensor<4>) -> FeatureMaps {
         let layer_64 = self.block_64.forward(self.stem.forward(input));

@@ -25,6 +25,12 @@ impl MultiBoxHead {
         Self { locations: conv(4 * priors), scores: conv(2 * priors) }
     }
 
+    /// Maps `[batch, channels, height, width]` to offsets and class scores as maps: `[batch, 4 *
+    /// priors, height, width]` and `[batch, 2 * priors, height, width]`, priors of a cell.
+    pub fn predict(&self, map: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        (self.locations.forward(map.clone()), self.scores.forward(map))
+    }
+
     /// Maps `[batch, channels, height, width]` to offsets `[batch, priors, 4]` and class scores
     /// before the softmax `[batch, priors, 2]`, priors by row, column and place in the cell.
     pub fn forward(&self, map: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
@@ -36,6 +42,7 @@ impl MultiBoxHead {
                 values,
             ])
         };
-        (flatten(self.locations.forward(map.clone()), 4), flatten(self.scores.forward(map), 2))
+        let (locations, scores) = self.predict(map);
+        (flatten(locations, 4), flatten(scores, 2))
     }
 }
