@@ -13,6 +13,7 @@ use fused_cpu::{Isa, Plan, Workspace};
 use mask_model::Backbone;
 
 fn main() {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
     divan::main();
 }
 
@@ -35,12 +36,9 @@ const CASES: [Case; 7] = [
 fn bench(bencher: Bencher<'_, '_>, plan: &Plan, shape: [usize; 4], products: usize) {
     let values: Vec<f32> = (0..shape.iter().product()).map(|at| (at % 255) as f32).collect();
     let mut workspace = Workspace::new();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    pool.install(|| {
-        bencher
-            .counter(ItemsCount::new(products))
-            .bench_local(|| plan.run(&mut workspace, &values, shape).unwrap());
-    });
+    bencher
+        .counter(ItemsCount::new(products))
+        .bench_local(|| plan.run(&mut workspace, &values, shape).unwrap());
 }
 
 /// Items are multiplications and additions of a direct convolution.
