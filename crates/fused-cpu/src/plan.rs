@@ -220,29 +220,32 @@ impl Builder {
         builder
     }
 
+    /// How an input of a joining layer lies in its output; `None` for other layers.
+    fn part(&self, operation: &Operation, inputs: &[ValueId], at: usize) -> Option<Part> {
+        let before = &inputs[..at];
+        match operation {
+            Operation::Flatten => Some(Part::Whole),
+            Operation::ConcatPixels => Some(Part::PixelsAfter(before.to_vec())),
+            Operation::ConcatChannels => {
+                Some(Part::Channels(before.iter().map(|part| self.values[*part].channels).sum()))
+            }
+            _ => None,
+        }
+    }
+
     /// Lays the inputs of a joining layer into its output where that is possible.
     fn place_parts(&mut self, layer: &Layer, outputs: &[ValueId]) {
         let parent = layer.output;
-        for (at, &part) in layer.inputs.iter().enumerate() {
-            let before = || layer.inputs[..at].to_vec();
-            let how = match layer.operation {
-                Operation::Flatten => Part::Whole,
-                Operation::ConcatPixels => Part::PixelsAfter(before()),
-                Operation::ConcatChannels => {
-                    Part::Channels(before().iter().map(|part| self.values[*part].channels).sum())
-                }
-                _ => return,
-            };
+        for (at, &value) in layer.inputs.iter().enumerate() {
+            let Some(part) = self.part(&layer.operation, &layer.inputs, at) else { return };
             // The input is the caller's; an output must be by itself; a value lies in one place;
             // and only pictures side by side, in a place of their own, can share a halo.
             let shares_halo =
-                matches!(how, Part::Channels(_)) && self.values[parent].inside.is_none();
-            let value = &self.values[part];
-            let free = part != 0 && !outputs.contains(&part) && value.inside.is_none();
-            let repeated = layer.inputs[..at].contains(&part);
-            if free && !repeated && (shares_halo || value.halo == Halo::NONE) {
-                let halo = value.halo;
-                self.values[part].inside = Some(Inside { parent, part: how });
+                matches!(part, Part::Channels(_)) && self.values[parent].inside.is_none();
+            let Value { halo, ref inside, .. } = self.values[value];
+            let free = value != 0 && !outputs.contains(&value) && inside.is_none();
+            if free && (shares_halo || halo == Halo::NONE) {
+                self.values[value].inside = Some(Inside { parent, part });
                 self.values[parent].halo.widen(halo);
             }
         }
@@ -288,8 +291,8 @@ impl Builder {
     fn layer(&mut self, layer: Layer, direct: bool) {
         let Layer { operation, inputs, output, epilogue } = layer;
         let input = if direct && inputs[0] == 0 { Source::Input } else { Source::Value(inputs[0]) };
-        let other = inputs.get(1).copied();
-        let mut join = None;
+        let parts: Vec<Part> =
+            (0..inputs.len()).filter_map(|at| self.part(&operation, &inputs, at)).collect();
         let kernel = match operation {
             Operation::Convolution(convolution) => self.convolution(convolution),
             Operation::Affine { scale, shift } => Kernel::Affine { scale, shift },
@@ -299,45 +302,24 @@ impl Builder {
             Operation::GlobalAverage => Kernel::GlobalAverage,
             Operation::L2Norm { epsilon } => Kernel::L2Norm { epsilon },
             Operation::Softmax => Kernel::Softmax,
-            Operation::Flatten => {
-                join = Some(Part::Whole);
-                Kernel::Joined(Join::Flatten)
-            }
-            Operation::ConcatPixels => {
-                join = Some(Part::PixelsAfter(Vec::new()));
-                Kernel::Joined(Join::Pixels(inputs.clone()))
-            }
-            Operation::ConcatChannels => {
-                join = Some(Part::Channels(0));
-                Kernel::Joined(Join::Channels(inputs.clone()))
-            }
+            Operation::Flatten => Kernel::Joined(Join::Flatten),
+            Operation::ConcatPixels => Kernel::Joined(Join::Pixels(inputs.clone())),
+            Operation::ConcatChannels => Kernel::Joined(Join::Channels(inputs.clone())),
         };
-        let other = if join.is_some() { None } else { other };
+        let other = if parts.is_empty() { inputs.get(1).copied() } else { None };
         self.steps.push(Step { kernel, input, other, output, epilogue });
-        let Some(join) = join else { return };
 
-        // Parts that lie elsewhere are copied to where they belong.
-        for (at, &part) in inputs.iter().enumerate() {
-            let lies_here = self.values[part]
-                .inside
-                .as_ref()
-                .is_some_and(|inside| inside.parent == output && !inputs[..at].contains(&part));
-            if lies_here {
+        // Parts that lie elsewhere, or here already at another's place, are copied.
+        for (at, (&value, part)) in inputs.iter().zip(parts).enumerate() {
+            let first = !inputs[..at].contains(&value);
+            let inside = self.values[value].inside.as_ref();
+            if first && inside.is_some_and(|inside| inside.parent == output) {
                 continue;
             }
-            let before = &inputs[..at];
-            let part_of = match &join {
-                Part::Whole => Part::Whole,
-                Part::PixelsAfter(_) => Part::PixelsAfter(before.to_vec()),
-                Part::Channels(_) => {
-                    Part::Channels(before.iter().map(|part| self.values[*part].channels).sum())
-                }
-            };
-            let channels = self.values[part].channels;
-            let inside = Some(Inside { parent: output, part: part_of });
+            let channels = self.values[value].channels;
+            let inside = Some(Inside { parent: output, part });
             self.values.push(Value { channels, inside, ..Value::default() });
-            let copy = self.values.len() - 1;
-            self.copy(Source::Value(part), copy);
+            self.copy(Source::Value(value), self.values.len() - 1);
         }
     }
 
@@ -355,24 +337,24 @@ impl Builder {
             return self.winograd(&weights, bias, inputs, window);
         }
         let values = taps * inputs;
-        let packed = PackedWeights::pack(self.isa.lanes(), values, &bias, |value, output| {
-            // Values run over the channels of a tap first, as the picture's floats do.
-            let (tap, input) = (value / inputs, value % inputs);
-            weights[(output * inputs + input) * taps + tap]
-        });
+        // Values run over the channels of a tap first, as the picture's floats do.
+        let start = |value: usize| value % inputs * taps + value / inputs;
+        let lanes = self.isa.lanes();
+        let packed = PackedWeights::pack(lanes, values, &bias, &weights, start, values);
         Kernel::Convolution { weights: packed, inputs, window }
     }
 
     fn winograd(&self, weights: &[f32], bias: Vec<f32>, inputs: usize, window: Window) -> Kernel {
-        let transformed: Vec<[f32; winograd::PLACES]> =
-            weights.chunks(9).map(winograd::transform_weights).collect();
-        let no_bias = vec![0.0; bias.len()];
-        let weights = (0..winograd::PLACES)
-            .map(|place| {
-                PackedWeights::pack(self.isa.lanes(), inputs, &no_bias, |input, output| {
-                    transformed[output * inputs + input][place]
-                })
-            })
+        let mut places = vec![Vec::with_capacity(weights.len() / 9); winograd::PLACES];
+        for weights in weights.as_chunks::<9>().0 {
+            for (place, value) in places.iter_mut().zip(winograd::transform_weights(weights)) {
+                place.push(value);
+            }
+        }
+        let (lanes, no_bias) = (self.isa.lanes(), vec![0.0; bias.len()]);
+        let weights = places
+            .iter()
+            .map(|place| PackedWeights::pack(lanes, inputs, &no_bias, place, |input| input, inputs))
             .collect();
         Kernel::Winograd { weights, bias, inputs, window }
     }

@@ -449,7 +449,6 @@ impl Translation<'_> {
         &mut self,
         operation: &'o ModuleOperationIr,
     ) -> Result<(&'o TensorIr, Traced), CompileError> {
-        let none = [0; 2];
         match operation {
             ModuleOperationIr::Conv2d(conv) => Ok((&conv.out, self.convolution(conv)?)),
             ModuleOperationIr::Linear(linear) => {
@@ -500,7 +499,7 @@ impl Translation<'_> {
                 let input = Traced::Map(self.map(&pool.x)?);
                 Ok((&pool.out, self.like(&input, Operation::Pool { window, pooling }, &[])?))
             }
-            ModuleOperationIr::AdaptiveAvgPool2d(pool) if pool.output_size == none.map(|_| 1) => {
+            ModuleOperationIr::AdaptiveAvgPool2d(pool) if pool.output_size == [1; 2] => {
                 let input = Traced::Map(self.map(&pool.x)?);
                 Ok((&pool.out, self.like(&input, Operation::GlobalAverage, &[])?))
             }

@@ -14,7 +14,7 @@ use image::RgbImage;
 use mask_data::{DecodeLimits, decode_file};
 use mask_detector::{
     Annotator, FaceDetectorConfig, MaskClassifierConfig, MaskDetector, MaskDetectorConfig,
-    MaskedFace, OpenDevice, WeightsSource,
+    MaskedFace, OpenDevice, StageTimes, WeightsSource,
 };
 
 use crate::{
@@ -74,17 +74,19 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
             Ok(printer) => printer,
             Err(error) => return output_failed(&error),
         },
-        detector,
         progress,
         timing: Timing { load, ..Timing::default() },
         failures: 0,
     };
     let start = Instant::now();
     let result = thread::scope(|scope| {
-        // A picture waits here while another is in the networks; more would only cost memory.
-        let (sender, receiver) = sync_channel(batch);
-        scope.spawn(|| decode_all(inputs, targets, &limits, &interrupt, sender));
-        session.consume(receiver, batch, &interrupt)
+        // Pictures wait here while others are in the networks or drawn; more would only cost memory.
+        let (to_networks, decoded) = sync_channel(batch);
+        let (to_session, detected) = sync_channel(batch);
+        let (detector, interrupt) = (&detector, &interrupt);
+        scope.spawn(|| decode_all(inputs, targets, &limits, interrupt, to_networks));
+        scope.spawn(move || detect_all(detector, &decoded, batch, interrupt, &to_session));
+        session.finish_all(detected)
     });
     session.timing.total = start.elapsed();
     session.progress.finish();
@@ -162,9 +164,52 @@ fn decode_all(
     }
 }
 
+/// An input after the networks.
+struct Finished {
+    path: PathBuf,
+    target: Option<PathBuf>,
+    /// The picture with its faces, or why there are none.
+    result: Result<(RgbImage, Vec<MaskedFace>), String>,
+    decode: Duration,
+    /// Of its whole batch, at the batch's first input.
+    stages: StageTimes,
+}
+
+/// Runs the networks on the decoded inputs, a batch at a time, until they end or Ctrl-C is pressed.
+fn detect_all(
+    detector: &MaskDetector,
+    decoded: &Receiver<Decoded>,
+    batch: usize,
+    interrupt: &Interrupt,
+    sender: &SyncSender<Finished>,
+) {
+    while !interrupt.pressed() {
+        let batch: Vec<Decoded> = decoded.iter().take(batch).collect();
+        if batch.is_empty() {
+            return;
+        }
+        let pictures: Vec<&RgbImage> =
+            batch.iter().filter_map(|decoded| decoded.picture.as_ref().ok()).collect();
+        let mut stages = StageTimes::default();
+        let mut faces = match detector.detect_timed(&pictures, &mut stages) {
+            Ok(faces) => faces.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
+            Err(error) => vec![Err(error.to_string()); pictures.len()].into_iter(),
+        };
+        for Decoded { path, target, picture, time } in batch {
+            let result = picture.and_then(|picture| {
+                let faces = faces.next().unwrap_or_else(|| Ok(Vec::new()))?;
+                Ok((picture, faces))
+            });
+            let stages = std::mem::take(&mut stages);
+            if sender.send(Finished { path, target, result, decode: time, stages }).is_err() {
+                return;
+            }
+        }
+    }
+}
+
 /// What lasts over all pictures.
 struct Session<'a> {
-    detector: MaskDetector,
     annotator: Annotator,
     printer: Box<dyn Printer + 'a>,
     progress: Progress,
@@ -173,39 +218,16 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Works through the decoded inputs in batches until they end or Ctrl-C is pressed.
+    /// Draws and prints what the networks have finished, in its order.
     ///
     /// # Errors
     /// If the results cannot be printed.
-    fn consume(
-        &mut self,
-        receiver: Receiver<Decoded>,
-        batch: usize,
-        interrupt: &Interrupt,
-    ) -> io::Result<()> {
-        while !interrupt.pressed() {
-            let batch: Vec<Decoded> = receiver.iter().take(batch).collect();
-            if batch.is_empty() {
-                break;
-            }
-            self.process(batch)?;
-        }
-        Ok(())
-    }
-
-    fn process(&mut self, batch: Vec<Decoded>) -> io::Result<()> {
-        let pictures: Vec<&RgbImage> =
-            batch.iter().filter_map(|decoded| decoded.picture.as_ref().ok()).collect();
-        self.timing.pictures += pictures.len();
-        let detected = self.detector.detect_timed(&pictures, &mut self.timing.stages);
-        let mut faces = match detected {
-            Ok(faces) => faces.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
-            Err(error) => vec![Err(error.to_string()); pictures.len()].into_iter(),
-        };
-        for Decoded { path, target, picture, time } in batch {
-            self.timing.decode += time;
-            let result = picture.and_then(|picture| {
-                let faces = faces.next().unwrap_or_else(|| Ok(Vec::new()))?;
+    fn finish_all(&mut self, finished: Receiver<Finished>) -> io::Result<()> {
+        for Finished { path, target, result, decode, stages } in finished {
+            self.timing.decode += decode;
+            self.timing.stages += stages;
+            self.timing.pictures += usize::from(result.is_ok());
+            let result = result.and_then(|(picture, faces)| {
                 let (width, height) = picture.dimensions();
                 if let Some(target) = &target {
                     self.draw(picture, &faces, target).map_err(|error| format!("{error:#}"))?;

@@ -1,6 +1,9 @@
 //! The two networks as one.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::AddAssign,
+    time::{Duration, Instant},
+};
 
 use burn::tensor::Device;
 use face_ssd::{Face, FaceDetector, FaceDetectorConfig};
@@ -57,6 +60,13 @@ pub struct StageTimes {
     pub masks: Duration,
 }
 
+impl AddAssign for StageTimes {
+    fn add_assign(&mut self, other: Self) {
+        self.faces += other.faces;
+        self.masks += other.masks;
+    }
+}
+
 /// Finds faces and tells their class.
 #[derive(Debug)]
 pub struct MaskDetector {
@@ -70,10 +80,12 @@ impl MaskDetector {
     /// # Errors
     /// If weights cannot be used, or the input size is out of range.
     pub fn new(config: MaskDetectorConfig, device: Device) -> Result<Self, DetectError> {
-        Ok(Self {
-            faces: FaceDetector::new(config.faces, &device)?,
-            masks: MaskClassifier::new(config.masks, &device)?,
-        })
+        // Reading and packing weights is most of a short run.
+        let (faces, masks) = rayon::join(
+            || FaceDetector::new(config.faces, &device),
+            || MaskClassifier::new(config.masks, &device),
+        );
+        Ok(Self { faces: faces?, masks: masks? })
     }
 
     /// Names of the classes, in the order of [`MaskedFace::probabilities`].

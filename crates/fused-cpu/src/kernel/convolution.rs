@@ -38,37 +38,33 @@ struct Panel {
 }
 
 impl PackedWeights {
-    /// Packs weights that `weight(input value, output channel)` yields.
+    /// Packs the weights `weights[start(input value) + output channel * stride]`.
     pub(crate) fn pack(
         lanes: usize,
         values: usize,
         bias: &[f32],
-        weight: impl Fn(usize, usize) -> f32,
+        weights: &[f32],
+        start: impl Fn(usize) -> usize,
+        stride: usize,
     ) -> Self {
         let channels = bias.len();
-        let (mut weights, mut panels) = (Vec::new(), Vec::new());
+        let (mut packed, mut panels) = (Vec::new(), Vec::new());
         let mut channel = 0;
         while channel < channels {
             let vectors = if channels - channel > lanes { TILE_VECTORS } else { 1 };
             let width = vectors * lanes;
             let end = channels.min(channel + width);
-            panels.push(Panel {
-                channel,
-                channels: end - channel,
-                vectors,
-                weights: weights.len(),
-            });
+            panels.push(Panel { channel, channels: end - channel, vectors, weights: packed.len() });
             for value in 0..values {
-                weights.extend(
-                    (channel..channel + width)
-                        .map(|channel| if channel < end { weight(value, channel) } else { 0.0 }),
-                );
+                let row = start(value);
+                packed.extend((channel..end).map(|channel| weights[row + channel * stride]));
+                packed.resize(packed.len() + channel + width - end, 0.0);
             }
             channel = end;
         }
         let mut bias = bias.to_vec();
         bias.resize(channels.next_multiple_of(lanes), 0.0);
-        Self { weights, bias, panels }
+        Self { weights: packed, bias, panels }
     }
 
     /// Number of panels, which tasks divide between them.

@@ -30,7 +30,7 @@ const WEIGHTS: [[f32; 3]; INPUT] = [
 ];
 
 /// The transformed weights of one input and output channel, G w Gᵀ, of 3 x 3 weights.
-pub(crate) fn transform_weights(weights: &[f32]) -> [f32; PLACES] {
+pub(crate) fn transform_weights(weights: &[f32; 9]) -> [f32; PLACES] {
     let mut half = [[0.0; 3]; INPUT];
     for (half, row) in half.iter_mut().zip(&WEIGHTS) {
         for (column, value) in half.iter_mut().enumerate() {
