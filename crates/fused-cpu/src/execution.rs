@@ -367,7 +367,8 @@ impl<'a> Execution<'a> {
         if self.threads == 1 || tasks == 1 {
             (0..tasks).for_each(task);
         } else {
-            (0..tasks).into_par_iter().for_each(task);
+            let least = tasks.div_ceil(self.threads * TASKS_PER_THREAD);
+            (0..tasks).into_par_iter().with_min_len(least).for_each(task);
         }
     }
 }

@@ -17,6 +17,8 @@ const ALIGNMENT: usize = 16;
 /// Sizes and places of all values of a plan.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layout {
+    /// The number of the plan this layout is for; 0 is none.
+    pub(crate) plan: u64,
     /// The size this layout is for: height, width.
     pub(crate) size: [usize; 2],
     pub(crate) views: Vec<View>,
@@ -49,7 +51,7 @@ impl Layout {
     pub(crate) fn new(plan: &Plan, size: [usize; 2]) -> Result<Self, RunError> {
         let sizes = sizes(plan, size)?;
         let lifetimes = lifetimes(plan);
-        let mut layout = Self { size, ..Self::default() };
+        let mut layout = Self { plan: plan.number, size, ..Self::default() };
 
         let mut regions: Vec<Option<Region>> = vec![None; plan.values.len()];
         let mut live: Vec<(Region, usize)> = Vec::new();

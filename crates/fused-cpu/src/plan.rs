@@ -1,5 +1,7 @@
 //! From a fused graph to steps with packed weights, and where every value lies.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use burn::{module::Module, tensor::Tensor};
 
 use crate::{
@@ -15,6 +17,8 @@ use crate::{
 /// [`Workspace`](crate::Workspace).
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// Tells plans apart, so that a workspace knows whose layout it holds.
+    pub(crate) number: u64,
     pub(crate) isa: Isa,
     pub(crate) steps: Vec<Step>,
     pub(crate) values: Vec<Value>,
@@ -268,7 +272,9 @@ impl Builder {
             self.layer(layer, direct);
         }
         let outputs = graph.outputs.into_iter().map(|value| self.dense(value)).collect();
-        Plan { isa: self.isa, steps: self.steps, values: self.values, outputs }
+        static PLANS: AtomicU64 = AtomicU64::new(1);
+        let number = PLANS.fetch_add(1, Ordering::Relaxed);
+        Plan { number, isa: self.isa, steps: self.steps, values: self.values, outputs }
     }
 
     fn copy(&mut self, input: Source, output: ValueId) {

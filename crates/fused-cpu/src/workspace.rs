@@ -116,8 +116,7 @@ impl Plan {
         size: [usize; 2],
         pictures: usize,
     ) -> Result<(), RunError> {
-        let same_plan = workspace.layout.views.len() == self.values.len();
-        if !same_plan || workspace.layout.size != size {
+        if (workspace.layout.plan, workspace.layout.size) != (self.number, size) {
             workspace.layout = Layout::new(self, size)?;
         }
         let arenas = rayon::current_num_threads().min(pictures.max(1));

@@ -346,6 +346,26 @@ fn a_warm_workspace_does_not_grow() {
 }
 
 #[test]
+fn a_workspace_serves_several_plans() {
+    let values = noise(1, 30 * 20 * 3);
+    let shape = [1, 30, 20, 3];
+    let [small, large] = [8, 64].map(|outputs| {
+        let module = convolution(&WindowOf::same(3), [3, outputs], 1, true);
+        Plan::compile(&module, [1, 3, 8, 8], Conv2d::forward).unwrap()
+    });
+    let alone = |plan: &Plan| {
+        let mut workspace = Workspace::new();
+        plan.run(&mut workspace, &values, shape).unwrap();
+        workspace.output(0).0.to_vec()
+    };
+    let mut shared = Workspace::new();
+    for plan in [&small, &large, &small] {
+        plan.run(&mut shared, &values, shape).unwrap();
+        assert_eq!(shared.output(0).0, alone(plan));
+    }
+}
+
+#[test]
 fn what_a_plan_cannot_hold_is_an_error_when_compiling() {
     let grouped = convolution(&WindowOf::same(3), [4, 8], 2, true);
     let error = Plan::compile(&grouped, [1, 4, 8, 8], Conv2d::forward).unwrap_err();

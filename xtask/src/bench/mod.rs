@@ -56,7 +56,7 @@ pub(crate) fn run(task: &BenchTask) -> anyhow::Result<()> {
     match task {
         BenchTask::Kernels { filter } => {
             let mut cargo = setup::cargo();
-            cargo.args(["bench", "--manifest-path", "bench/Cargo.toml"]);
+            cargo.args(["bench", "--manifest-path", "bench/Cargo.toml", "--bench", "kernels"]);
             if let Some(filter) = filter {
                 cargo.args(["--", filter]);
             }
