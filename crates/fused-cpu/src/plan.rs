@@ -351,7 +351,7 @@ impl Builder {
     }
 
     fn winograd(&self, weights: &[f32], bias: Vec<f32>, inputs: usize, window: Window) -> Kernel {
-        let mut places = vec![Vec::with_capacity(weights.len() / 9); winograd::PLACES];
+        let mut places = vec![Vec::new(); winograd::PLACES];
         for weights in weights.as_chunks::<9>().0 {
             for (place, value) in places.iter_mut().zip(winograd::transform_weights(weights)) {
                 place.push(value);
