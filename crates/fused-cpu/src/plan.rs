@@ -366,8 +366,8 @@ impl Builder {
     }
 }
 
-/// Whether Winograd's transforms cost less than the multiplications that they save: measured to be
-/// so from 32 channels on.
+/// Whether a convolution goes Winograd's way: a square one of enough channels that the transforms
+/// cost little beside the multiplications they save. Fewer than 32 were not tried.
 fn pays_as_winograd(inputs: usize, outputs: usize, window: &Window) -> bool {
     window.kernel == [3; 2] && window.stride == [1; 2] && inputs >= 32 && outputs >= 32
 }
