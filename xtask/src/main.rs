@@ -5,8 +5,10 @@ mod command;
 mod files;
 #[cfg(feature = "import")]
 mod import;
+mod progress;
 #[cfg(not(feature = "import"))]
 mod rerun;
+mod train;
 mod wheel;
 
 use std::path::PathBuf;
@@ -25,6 +27,8 @@ struct Cli {
 enum Task {
     /// Make everything in models/ from the published networks.
     Import(ImportArgs),
+    Train(train::TrainArgs),
+    Preview(train::PreviewArgs),
     /// Measure speed and memory.
     #[command(subcommand)]
     Bench(bench::BenchTask),
@@ -66,6 +70,8 @@ enum PrecisionArg {
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.task {
+        Task::Train(args) => train::run(&args),
+        Task::Preview(args) => train::preview(&args),
         Task::Bench(task) => bench::run(&task),
         #[cfg(feature = "import")]
         Task::Import(args) => import::run(&args),

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, activation::softmax};
 use fused_cpu::Engine;
 use image::RgbImage;
 
-use crate::{Backbone, CropBatch, Head, MaskModelError, execution::Execution};
+use crate::{Backbone, CropBatch, Head, MaskHead, MaskModelError, execution::Execution};
 
 /// Settings of a [`MaskClassifier`].
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +30,7 @@ impl Default for MaskClassifierConfig {
 /// Tells the class of crops of faces.
 #[derive(Debug)]
 pub struct MaskClassifier {
-    execution: Execution,
+    execution: Execution<(Backbone, MaskHead)>,
     classes: Vec<String>,
     max_batch: usize,
 }
@@ -43,7 +43,7 @@ impl MaskClassifier {
     pub fn new(config: MaskClassifierConfig, device: &Device) -> Result<Self, MaskModelError> {
         let backbone = Backbone::load(config.backbone.as_deref(), device)?;
         let Head { layers, classes } = Head::load(config.head.as_deref(), device)?;
-        let execution = Execution::new(backbone, layers, config.engine, device)?;
+        let execution = Execution::new((backbone, layers), probabilities, config.engine, device)?;
         Ok(Self { execution, classes, max_batch: config.max_batch.max(1) })
     }
 
@@ -83,4 +83,8 @@ impl MaskClassifier {
         let probabilities = self.execution.run(batch)?;
         Ok(probabilities.chunks(self.classes.len().max(1)).map(<[f32]>::to_vec).collect())
     }
+}
+
+fn probabilities((backbone, head): &(Backbone, MaskHead), crops: Tensor<4>) -> Tensor<2> {
+    softmax(head.forward(backbone.forward(crops)), 1)
 }

@@ -1,49 +1,49 @@
-//! Backbone and head where they run: on a device through Burn, or on the CPU as a fused plan.
+//! Networks where they run: on a device through Burn, or on the CPU as a fused plan.
 
-use burn::tensor::{Device, Tensor, activation::softmax};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
 use fused_cpu::{Engine, Plan, SharedPlan};
 
-use crate::{Backbone, CROP_SIDE, CropBatch, MaskHead, MaskModelError};
+use crate::{CROP_SIDE, CropBatch, MaskModelError};
 
-/// Loaded networks, ready to run.
+/// What a network makes of crops `[batch, 3, 224, 224]`: `[batch, outputs]`.
+type Forward<N> = fn(&N, Tensor<4>) -> Tensor<2>;
+
+/// A loaded network, ready to run.
 #[derive(Debug)]
-pub(crate) enum Execution {
-    Burn { networks: Box<(Backbone, MaskHead)>, device: Device },
+pub(crate) enum Execution<N> {
+    Burn { network: Box<N>, forward: Forward<N>, device: Device },
     Fused(SharedPlan),
 }
 
-impl Execution {
+impl<N: Module> Execution<N> {
     pub(crate) fn new(
-        backbone: Backbone,
-        head: MaskHead,
+        network: N,
+        forward: Forward<N>,
         engine: Engine,
         device: &Device,
     ) -> Result<Self, MaskModelError> {
-        let networks = (backbone, head);
         if !engine.uses_plan(device) {
-            return Ok(Self::Burn { networks: Box::new(networks), device: device.clone() });
+            let (network, device) = (Box::new(network), device.clone());
+            return Ok(Self::Burn { network, forward, device });
         }
         let side = CROP_SIDE as usize;
-        let plan = Plan::compile(&networks, [1, 3, side, side], probabilities)?;
+        let plan = Plan::compile(&network, [1, 3, side, side], forward)?;
         Ok(Self::Fused(SharedPlan::new(plan)))
     }
 
-    /// Class probabilities, `[batch, classes]`.
+    /// The network's outputs, `[batch, outputs]`.
     pub(crate) fn run(&self, batch: CropBatch) -> Result<Vec<f32>, MaskModelError> {
         match self {
-            Self::Burn { networks, device } => {
-                probabilities(networks.as_ref(), batch.into_tensor(device))
-                    .try_into_vec_as()
-                    .map_err(|error| MaskModelError::Output(error.to_string()))
-            }
+            Self::Burn { network, forward, device } => forward(network, batch.into_tensor(device))
+                .try_into_vec_as()
+                .map_err(|error| MaskModelError::Output(error.to_string())),
             Self::Fused(plan) => {
                 Ok(plan
                     .run(batch.values(), batch.shape(), |outputs| outputs.output(0).0.to_vec())?)
             }
         }
     }
-}
-
-fn probabilities((backbone, head): &(Backbone, MaskHead), crops: Tensor<4>) -> Tensor<2> {
-    softmax(head.forward(backbone.forward(crops)), 1)
 }

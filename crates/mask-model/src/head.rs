@@ -5,14 +5,17 @@ use std::path::Path;
 use burn::{
     module::Module,
     nn::{Dropout, DropoutConfig, Linear, LinearConfig},
-    tensor::{Device, Tensor, activation::relu},
+    tensor::{Device, Tensor, TensorData, activation::relu},
 };
-use weights_file::{Problem, WeightsError, WeightsFile};
+use weights_file::{NamedTensor, Precision, Problem, WeightsError, WeightsFile, encode};
 
-use crate::{BACKBONE_NAME, FEATURES};
+use crate::{BACKBONE_NAME, FEATURES, MaskModelError};
 
 /// The name in the metadata of heads' weights files.
 pub const HEAD_NAME: &str = "mask-head";
+
+/// How pictures become the backbone's input, for the metadata of heads and exports.
+pub const PREPROCESSING: &str = "RGB, 224 x 224 bilinear, x / 127.5 - 1";
 
 /// The default head, made by `cargo xtask import`.
 static EMBEDDED: &[u8] = include_bytes!("../../../models/mask_head.bpk");
@@ -58,6 +61,36 @@ impl MaskHead {
         self.output.forward(self.dropout.forward(self.hidden_units(features)))
     }
 
+    /// As [`MaskHead::forward`], with the hidden units scaled by `kept`, `[batch, hidden]`: dropout
+    /// whose choice is the caller's.
+    #[cfg(feature = "train")]
+    pub(crate) fn forward_kept(&self, features: Tensor<2>, kept: Tensor<2>) -> Tensor<2> {
+        self.output.forward(self.hidden_units(features) * kept)
+    }
+
+    /// The parameters under their module paths.
+    ///
+    /// # Errors
+    /// If they cannot be read from the device.
+    pub fn tensors(&self) -> Result<Vec<NamedTensor>, MaskModelError> {
+        let layers = [("hidden", &self.hidden), ("output", &self.output)];
+        let mut tensors = Vec::new();
+        for (name, layer) in layers {
+            let values = |data: TensorData| data.try_into_vec::<f32>().map_err(output_error);
+            let weight = layer.weight.val();
+            let shape = weight.dims();
+            let weight = values(weight.into_data())?;
+            tensors.push(NamedTensor::new(format!("{name}.weight"), shape, weight));
+            if let Some(bias) = &layer.bias {
+                let bias = bias.val();
+                let shape = bias.dims();
+                let bias = values(bias.into_data())?;
+                tensors.push(NamedTensor::new(format!("{name}.bias"), shape, bias));
+            }
+        }
+        Ok(tensors)
+    }
+
     /// The activated hidden layer, `[batch, hidden]`, of features `[batch, 1280]`.
     pub fn hidden_units(&self, features: Tensor<2>) -> Tensor<2> {
         relu(self.hidden.forward(features))
@@ -94,4 +127,20 @@ impl Head {
         let config = MaskHeadConfig { hidden, ..MaskHeadConfig::new(classes.len()) };
         Ok(Self { layers: weights.load_into(config.init(device))?, classes })
     }
+
+    /// The bytes of a weights file that [`Head::load`] reads, with what a user of the head must know:
+    /// classes, backbone, the size and scaling of its input.
+    ///
+    /// # Errors
+    /// If the parameters cannot be read from the device.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, MaskModelError> {
+        let classes = serde_json::json!(self.classes).to_string();
+        let metadata =
+            [("classes", &*classes), ("backbone", BACKBONE_NAME), ("preprocessing", PREPROCESSING)];
+        Ok(encode(HEAD_NAME, &metadata, self.layers.tensors()?, Precision::F32)?)
+    }
+}
+
+fn output_error(error: impl std::fmt::Debug) -> MaskModelError {
+    MaskModelError::Output(format!("{error:?}"))
 }

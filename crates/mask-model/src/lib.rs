@@ -26,12 +26,18 @@ mod classifier;
 mod crops;
 mod error;
 mod execution;
+mod features;
 mod generated;
 mod head;
+#[cfg(feature = "train")]
+mod training;
 
 pub use backbone::{BACKBONE_NAME, Backbone, FEATURES};
 pub use classifier::{MaskClassifier, MaskClassifierConfig};
 pub use crops::{CROP_SIDE, CropBatch};
 pub use error::MaskModelError;
+pub use features::FeatureExtractor;
 pub use fused_cpu::Engine;
-pub use head::{HEAD_NAME, Head, MaskHead, MaskHeadConfig};
+pub use head::{HEAD_NAME, Head, MaskHead, MaskHeadConfig, PREPROCESSING};
+#[cfg(feature = "train")]
+pub use training::{HeadTrainer, Schedule, StepOutcome, TrainingError, TrainingSettings};

@@ -65,6 +65,16 @@ impl WeightsFile {
         self.tensors.get(name).map(|data| data.shape().to_vec())
     }
 
+    /// The values of the parameter `name`, row-major.
+    ///
+    /// # Errors
+    /// If the file has no such parameter.
+    pub fn values(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
+        let missing = || self.error(Problem::Mismatch(format!("`{name}` is missing")));
+        let data = self.tensors.get(name).ok_or_else(missing)?.clone();
+        data.convert_dtype(DType::F32).try_into_vec().map_err(|_| missing())
+    }
+
     /// An error about this file, for what only its reader can judge (metadata, say).
     pub fn error(&self, problem: Problem) -> WeightsError {
         WeightsError { origin: self.origin.clone(), problem }

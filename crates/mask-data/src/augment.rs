@@ -1,0 +1,183 @@
+//! Random variants of a picture.
+
+use image::{ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder, imageops};
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use crate::{Region, Warp};
+
+/// Ranges of the random changes. The defaults are the reference's; a zero switches a change off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augmentation {
+    /// Largest rotation either way, in degrees. Default: 20.
+    pub rotation: f64,
+    /// Largest change of either side's scale, as a part of it. Default: 0.15.
+    pub zoom: f64,
+    /// Largest shift along either side, as a part of it. Default: 0.2.
+    pub shift: f64,
+    /// Largest shear angle, in degrees, as Keras reads `shear_range`. Default: 0.15.
+    pub shear: f64,
+    /// Whether half of the samples are mirrored. Default: yes.
+    pub flip: bool,
+    /// Largest shift of each edge of a face's box, as a part of its width or height. Default: 0.
+    pub jitter: f64,
+    /// Largest change of brightness, as a part of it. Default: 0.
+    pub brightness: f64,
+    /// Largest change of contrast, as a part of it. Default: 0.
+    pub contrast: f64,
+    /// Largest standard deviation of a Gaussian blur, in pixels of the result. Default: 0.
+    pub blur: f64,
+    /// Lowest side, in pixels, to which the result is shrunk before it is enlarged again, as happens
+    /// to small faces; 0 for no shrinking. Half of the samples are shrunk. Default: 0.
+    pub low_resolution: u32,
+    /// Lowest JPEG quality at which the result is stored and read again, in 1..=100; 0 for no
+    /// storing. Half of the samples are stored. Default: 0.
+    pub jpeg_quality: u8,
+    /// Largest side of a rectangle of one random colour that hides a part of the picture, as a part
+    /// of its side. Half of the samples have one. Default: 0.
+    pub occlusion: f64,
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        Self { rotation: 20.0, zoom: 0.15, shift: 0.2, shear: 0.15, flip: true, ..Self::none() }
+    }
+}
+
+impl Augmentation {
+    /// No change at all.
+    pub fn none() -> Self {
+        Self {
+            rotation: 0.0,
+            zoom: 0.0,
+            shift: 0.0,
+            shear: 0.0,
+            flip: false,
+            jitter: 0.0,
+            brightness: 0.0,
+            contrast: 0.0,
+            blur: 0.0,
+            low_resolution: 0,
+            jpeg_quality: 0,
+            occlusion: 0.0,
+        }
+    }
+
+    /// The name of the first setting that is out of its range, with the range.
+    pub fn out_of_range(&self) -> Option<(&'static str, &'static str)> {
+        let settings = [
+            ("rotation", self.rotation, 180.0, "0 to 180"),
+            ("zoom", self.zoom, 0.95, "0 to 0.95"),
+            ("shift", self.shift, 1.0, "0 to 1"),
+            ("shear", self.shear, 80.0, "0 to 80"),
+            ("jitter", self.jitter, 0.45, "0 to 0.45"),
+            ("brightness", self.brightness, 1.0, "0 to 1"),
+            ("contrast", self.contrast, 1.0, "0 to 1"),
+            ("blur", self.blur, 50.0, "0 to 50"),
+            ("jpeg_quality", f64::from(self.jpeg_quality), 100.0, "0 to 100"),
+            ("occlusion", self.occlusion, 1.0, "0 to 1"),
+        ];
+        let bad = settings.into_iter().find(|(_, value, most, _)| !(0.0..=*most).contains(value));
+        bad.map(|(name, _, _, range)| (name, range))
+    }
+
+    /// A random variant of `region` of `picture`, of `side` x `side` pixels.
+    pub fn apply(
+        &self,
+        picture: &RgbImage,
+        region: Option<Region>,
+        side: u32,
+        rng: &mut impl Rng,
+    ) -> RgbImage {
+        let either_way = |rng: &mut _, most: f64| symmetric(rng, most);
+        let region = region.map(|region| {
+            let (width, height) = (f64::from(region.width()), f64::from(region.height()));
+            let mut moved = |edge: f32, length: f64| {
+                (f64::from(edge) + length * either_way(rng, self.jitter)) as f32
+            };
+            Region {
+                x_min: moved(region.x_min, width),
+                y_min: moved(region.y_min, height),
+                x_max: moved(region.x_max, width),
+                y_max: moved(region.y_max, height),
+            }
+        });
+        let warp = Warp {
+            rotation: either_way(rng, self.rotation),
+            shift: [either_way(rng, self.shift), either_way(rng, self.shift)],
+            shear: either_way(rng, self.shear),
+            zoom: [1.0 + either_way(rng, self.zoom), 1.0 + either_way(rng, self.zoom)],
+            mirrored: self.flip && rng.random_bool(0.5),
+        };
+        let (width, height) = picture.dimensions();
+        let region = region.unwrap_or(Region::whole(width, height));
+        let mut result = warp.apply(picture, region, side);
+        self.change_colours(&mut result, rng);
+        self.degrade(result, rng)
+    }
+
+    fn change_colours(&self, picture: &mut RgbImage, rng: &mut impl Rng) {
+        let brightness = 1.0 + symmetric(rng, self.brightness) as f32;
+        let contrast = 1.0 + symmetric(rng, self.contrast) as f32;
+        if brightness == 1.0 && contrast == 1.0 {
+            return;
+        }
+        let count = picture.as_raw().len().max(1) as f32;
+        let mean = picture.as_raw().iter().map(|value| f32::from(*value)).sum::<f32>() / count;
+        for value in picture.iter_mut() {
+            let changed = (f32::from(*value) - mean) * contrast + mean;
+            *value = (changed * brightness).round() as u8;
+        }
+    }
+
+    fn degrade(&self, mut picture: RgbImage, rng: &mut impl Rng) -> RgbImage {
+        let (width, height) = picture.dimensions();
+        if self.low_resolution > 0 && rng.random_bool(0.5) {
+            let small = rng.random_range(self.low_resolution.min(width)..=width);
+            let shrunk = imageops::thumbnail(&picture, small, small);
+            picture = imageops::resize(&shrunk, width, height, imageops::FilterType::Triangle);
+        }
+        if self.blur > 0.0 {
+            let sigma = rng.random_range(0.0..=self.blur) as f32;
+            // Below a third of a pixel nothing is to be seen.
+            if sigma > 0.33 {
+                picture = imageproc::filter::gaussian_blur_f32(&picture, sigma);
+            }
+        }
+        if self.jpeg_quality > 0 && rng.random_bool(0.5) {
+            let quality = rng.random_range(self.jpeg_quality..=100);
+            picture = stored_as_jpeg(&picture, quality).unwrap_or(picture);
+        }
+        if self.occlusion > 0.0 && rng.random_bool(0.5) {
+            let mut extent = |length: u32| {
+                let part = rng.random_range(0.0..=self.occlusion);
+                let covered = (f64::from(length) * part) as u32;
+                (rng.random_range(0..=length - covered), covered)
+            };
+            let ((x, wide), (y, high)) = (extent(width), extent(height));
+            let colour = image::Rgb([rng.random(), rng.random(), rng.random()]);
+            for row in y..y + high {
+                for column in x..x + wide {
+                    picture.put_pixel(column, row, colour);
+                }
+            }
+        }
+        picture
+    }
+}
+
+/// A number drawn from [-most, most].
+fn symmetric(rng: &mut impl Rng, most: f64) -> f64 {
+    if most > 0.0 { rng.random_range(-most..=most) } else { 0.0 }
+}
+
+/// The picture after storing it as JPEG and reading it.
+fn stored_as_jpeg(picture: &RgbImage, quality: u8) -> Option<RgbImage> {
+    let mut bytes = Vec::new();
+    let (width, height) = picture.dimensions();
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
+    encoder.write_image(picture, width, height, image::ExtendedColorType::Rgb8).ok()?;
+    let read = image::load_from_memory_with_format(&bytes, image::ImageFormat::Jpeg).ok()?;
+    Some(read.into_rgb8())
+}

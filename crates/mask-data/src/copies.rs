@@ -1,0 +1,82 @@
+//! Exact and near copies among the pictures of a set.
+
+use rayon::prelude::*;
+
+use crate::ScannedSet;
+
+/// Most differing bits, of 256, at which two pictures count as copies, by default.
+///
+/// On the 1376 photographs of the reference's data set (docs/training.md) the groups grow by chance
+/// pairs of different photographs from about 50 on.
+pub const COPY_DISTANCE: u32 = 40;
+
+/// Two samples whose pictures are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyPair {
+    /// Index of the first sample.
+    pub first: usize,
+    /// Index of the second sample.
+    pub second: usize,
+    /// Whether the files are the same byte for byte.
+    pub exact: bool,
+    /// Bits, of 256, in which the perceptual hashes differ.
+    pub distance: u32,
+    /// Whether the two have different classes.
+    pub contradicting: bool,
+}
+
+/// The copies in a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copies {
+    /// A group number for every sample; copies, and copies of copies, share theirs.
+    pub groups: Vec<usize>,
+    /// The pairs of copies: contradicting ones first, then exact ones, then by distance.
+    pub pairs: Vec<CopyPair>,
+}
+
+/// Finds exact and near copies, mirrored ones included: pairs whose hashes differ in `distance` bits
+/// or fewer.
+///
+/// Samples of the same picture are always in one group, but are no pair.
+pub fn find_copies(scanned: &ScannedSet, distance: u32) -> Copies {
+    let (samples, facts) = (&scanned.set.samples, &scanned.facts);
+    let mut pairs: Vec<CopyPair> = (0..samples.len())
+        .into_par_iter()
+        .flat_map_iter(|first| {
+            let a = &facts[first];
+            (first + 1..samples.len()).filter_map(move |second| {
+                let b = &facts[second];
+                let bits = a.hash.dist(&b.hash).min(a.hash.dist(&b.mirrored_hash));
+                let exact = a.sha256 == b.sha256;
+                (exact || bits <= distance).then(|| CopyPair {
+                    first,
+                    second,
+                    exact,
+                    distance: bits,
+                    contradicting: samples[first].class != samples[second].class,
+                })
+            })
+        })
+        .collect();
+    let mut parents: Vec<usize> = (0..samples.len()).collect();
+    for pair in &pairs {
+        let (a, b) = (root(&mut parents, pair.first), root(&mut parents, pair.second));
+        // The lower number wins, so that groups do not depend on the order of the pairs.
+        parents[a.max(b)] = a.min(b);
+    }
+    let groups = (0..samples.len()).map(|sample| root(&mut parents, sample)).collect();
+    pairs.retain(|pair| samples[pair.first].picture != samples[pair.second].picture);
+    pairs.sort_by_key(|pair| {
+        (!pair.contradicting, !pair.exact, pair.distance, pair.first, pair.second)
+    });
+    Copies { groups, pairs }
+}
+
+/// The representative of a sample's group, shortening the way to it.
+fn root(parents: &mut [usize], mut sample: usize) -> usize {
+    while parents[sample] != sample {
+        parents[sample] = parents[parents[sample]];
+        sample = parents[sample];
+    }
+    sample
+}

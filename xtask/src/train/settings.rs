@@ -1,0 +1,250 @@
+//! Settings of a training: defaults, then a file, then flags.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
+use mask_data::{Augmentation, COPY_DISTANCE};
+use mask_model::{Schedule, TrainingSettings};
+use serde::{Deserialize, Serialize};
+
+/// What decides a training's result, beside the pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) training: TrainingSettings,
+    pub(crate) selection: Selection,
+    pub(crate) data: DataSettings,
+    pub(crate) augmentation: Augmentation,
+}
+
+/// Which epoch's head is kept, and when to stop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Selection {
+    pub(crate) keep: Keep,
+    /// Epochs without improvement after which training stops; 0 for never.
+    pub(crate) patience: usize,
+    /// Whether rare classes weigh as much as frequent ones.
+    pub(crate) balance_classes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Keep {
+    /// The last epoch's head.
+    Last,
+    /// The head of the lowest validation loss.
+    Loss,
+    /// The head of the highest validation accuracy.
+    Accuracy,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self { keep: Keep::Last, patience: 0, balance_classes: false }
+    }
+}
+
+/// What the samples are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DataSettings {
+    pub(crate) input: Input,
+    /// Part of the samples that validation gets.
+    pub(crate) validation: f64,
+    /// Differing bits, of 256, up to which pictures count as copies.
+    pub(crate) copy_distance: u32,
+    /// Tolerated part of unreadable pictures.
+    pub(crate) max_unreadable: f64,
+    /// What is added to boxes on every side, as a part of their size.
+    pub(crate) margin: f32,
+    /// Whether annotated objects marked as difficult count.
+    pub(crate) difficult: bool,
+    /// Augmented views of each picture that are kept as features; 0 to make new ones each epoch.
+    pub(crate) cache_features: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Input {
+    /// Whole pictures, as the reference.
+    Whole,
+    /// The most certain face that the detector finds, or the whole picture where it finds none.
+    Faces,
+    /// Both of them, as two samples.
+    Both,
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        Self {
+            input: Input::Whole,
+            validation: 0.2,
+            copy_distance: COPY_DISTANCE,
+            max_unreadable: 0.01,
+            margin: 0.0,
+            difficult: false,
+            cache_features: 0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ScheduleArg {
+    /// The reference's decay.
+    Reference,
+    /// No change.
+    Constant,
+    /// Half a cosine down to zero.
+    Cosine,
+}
+
+/// Flags that set a training's result; each overrides --config.
+#[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    /// Settings file, as a training writes it to config.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Passes over the pictures [default: 20].
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Pictures a step [default: 32].
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// Learning rate of Adam [default: 1e-4].
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// How the learning rate changes [default: reference].
+    #[arg(long, value_enum)]
+    schedule: Option<ScheduleArg>,
+    /// Epochs in which the learning rate rises from zero [default: 0].
+    #[arg(long, value_name = "N")]
+    warmup_epochs: Option<usize>,
+    /// Decoupled weight decay [default: 0].
+    #[arg(long, value_name = "DECAY")]
+    weight_decay: Option<f32>,
+    /// Part of the target that is spread over all classes [default: 0].
+    #[arg(long, value_name = "PART")]
+    label_smoothing: Option<f32>,
+    /// Fraction of hidden units left out of each step [default: 0.5].
+    #[arg(long, value_name = "FRACTION")]
+    dropout: Option<f64>,
+    /// Hidden units [default: 128].
+    #[arg(long, value_name = "N")]
+    hidden: Option<usize>,
+    /// Seed of everything random [default: 42].
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Which epoch's head is kept [default: last].
+    #[arg(long, value_enum)]
+    keep: Option<Keep>,
+    /// Stop after so many epochs without improvement [default: never].
+    #[arg(long, value_name = "EPOCHS")]
+    patience: Option<usize>,
+    /// Let rare classes weigh as much as frequent ones.
+    #[arg(long)]
+    balance_classes: bool,
+    /// Train on the faces that the detector finds, or (both) on them and the whole pictures.
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, default_missing_value = "faces", value_enum)]
+    face_crops: Option<Input>,
+    /// Part of the pictures kept for validation [default: 0.2].
+    #[arg(long, value_name = "FRACTION")]
+    validation: Option<f64>,
+    /// Part of the pictures that may be unreadable [default: 0.01].
+    #[arg(long, value_name = "FRACTION")]
+    max_unreadable: Option<f64>,
+    /// What is added to annotated boxes on every side, as a part of their size [default: 0].
+    #[arg(long, value_name = "PART")]
+    margin: Option<f32>,
+    /// Keep the features of so many augmented views of each picture, instead of new views each epoch.
+    #[arg(long, value_name = "VIEWS")]
+    cache_features: Option<usize>,
+    /// Train without augmentation.
+    #[arg(long)]
+    no_augmentation: bool,
+}
+
+impl SettingsArgs {
+    /// Puts defaults, file and flags together.
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
+        let mut settings = match &self.config {
+            None => Settings::default(),
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                toml::from_str(&text)
+                    .with_context(|| format!("{} is no settings file", path.display()))?
+            }
+        };
+        fn set<T: Copy>(place: &mut T, flag: Option<T>) {
+            if let Some(value) = flag {
+                *place = value;
+            }
+        }
+        let Settings { training, selection, data, augmentation } = &mut settings;
+        set(&mut training.epochs, self.epochs);
+        set(&mut training.batch_size, self.batch_size);
+        set(&mut training.learning_rate, self.learning_rate);
+        set(&mut training.warmup_epochs, self.warmup_epochs);
+        set(&mut training.weight_decay, self.weight_decay);
+        set(&mut training.label_smoothing, self.label_smoothing);
+        set(&mut training.dropout, self.dropout);
+        set(&mut training.hidden, self.hidden);
+        set(&mut training.seed, self.seed);
+        let schedule = self.schedule.map(|schedule| match schedule {
+            ScheduleArg::Reference => Schedule::Reference,
+            ScheduleArg::Constant => Schedule::Constant,
+            ScheduleArg::Cosine => Schedule::Cosine,
+        });
+        set(&mut training.schedule, schedule);
+        set(&mut selection.keep, self.keep);
+        set(&mut selection.patience, self.patience);
+        selection.balance_classes |= self.balance_classes;
+        set(&mut data.input, self.face_crops);
+        set(&mut data.validation, self.validation);
+        set(&mut data.max_unreadable, self.max_unreadable);
+        set(&mut data.margin, self.margin);
+        set(&mut data.cache_features, self.cache_features);
+        if self.no_augmentation {
+            *augmentation = Augmentation::none();
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+}
+
+impl Settings {
+    fn check(&self) -> anyhow::Result<()> {
+        let Self { training, selection, data, augmentation } = self;
+        let within = |name: &str, value: f64, least: f64, most: f64| {
+            let right = (least..=most).contains(&value);
+            ensure!(right, "{name} is {value}; it must be from {least} to {most}");
+            Ok(())
+        };
+        within("epochs", training.epochs as f64, 1.0, 1e6)?;
+        within("batch-size", training.batch_size as f64, 1.0, 65536.0)?;
+        within("hidden", training.hidden as f64, 1.0, 65536.0)?;
+        within("learning-rate", training.learning_rate, 1e-12, 1e3)?;
+        within("weight-decay", training.weight_decay.into(), 0.0, 1e3)?;
+        within("label-smoothing", training.label_smoothing.into(), 0.0, 0.9)?;
+        within("dropout", training.dropout, 0.0, 0.95)?;
+        within("validation", data.validation, 0.01, 0.9)?;
+        within("max-unreadable", data.max_unreadable, 0.0, 1.0)?;
+        within("margin", data.margin.into(), -0.4, 10.0)?;
+        ensure!(
+            training.warmup_epochs < training.epochs,
+            "warmup-epochs ({}) must be fewer than epochs ({})",
+            training.warmup_epochs,
+            training.epochs
+        );
+        ensure!(
+            selection.patience == 0 || selection.keep != Keep::Last,
+            "patience needs something that can improve: give --keep loss or --keep accuracy with it"
+        );
+        if let Some((name, range)) = augmentation.out_of_range() {
+            anyhow::bail!("augmentation.{name} is out of range; it must be from {range}");
+        }
+        Ok(())
+    }
+}
