@@ -2,9 +2,13 @@
 
 mod bench;
 mod command;
+mod evaluate;
+mod export;
 mod files;
 #[cfg(feature = "import")]
 mod import;
+mod onnx;
+mod plot;
 mod progress;
 #[cfg(not(feature = "import"))]
 mod rerun;
@@ -29,6 +33,8 @@ enum Task {
     Import(ImportArgs),
     Train(train::TrainArgs),
     Preview(train::PreviewArgs),
+    Evaluate(evaluate::EvaluateArgs),
+    Export(export::ExportArgs),
     /// Measure speed and memory.
     #[command(subcommand)]
     Bench(bench::BenchTask),
@@ -72,6 +78,8 @@ fn main() -> anyhow::Result<()> {
     match cli.task {
         Task::Train(args) => train::run(&args),
         Task::Preview(args) => train::preview(&args),
+        Task::Evaluate(args) => evaluate::run(&args),
+        Task::Export(args) => export::run(&args),
         Task::Bench(task) => bench::run(&task),
         #[cfg(feature = "import")]
         Task::Import(args) => import::run(&args),

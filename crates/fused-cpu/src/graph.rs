@@ -1,54 +1,74 @@
 //! A network as layers on pictures, before and after they are fused.
 
-use crate::kernel::{Epilogue, Window, pooling::Pooling};
+use burn::{module::Module, tensor::Tensor};
+
+use crate::{
+    CompileError, Outputs,
+    kernel::{Epilogue, Window, pooling::Pooling},
+    trace::trace,
+};
 
 /// Number of a value: a batch of pictures that a layer makes.
-pub(crate) type ValueId = usize;
+pub type ValueId = usize;
 
-/// What a network computes.
+/// What a network computes: for those who compile it, and for those who write it down in another
+/// format.
 #[derive(Debug, Clone)]
-pub(crate) struct Graph {
+pub struct Graph {
     /// In an order in which they can run.
-    pub(crate) layers: Vec<Layer>,
-    /// Channels of every value.
-    pub(crate) channels: Vec<usize>,
-    /// The network's input is value 0.
-    pub(crate) outputs: Vec<ValueId>,
+    pub layers: Vec<Layer>,
+    /// Channels of every value. The network's input is value 0.
+    pub channels: Vec<usize>,
+    /// The values that the network yields.
+    pub outputs: Vec<ValueId>,
 }
 
 /// One operation.
 #[derive(Debug, Clone)]
-pub(crate) struct Layer {
-    pub(crate) operation: Operation,
-    pub(crate) inputs: Vec<ValueId>,
-    pub(crate) output: ValueId,
-    pub(crate) epilogue: Epilogue,
+pub struct Layer {
+    /// What it does.
+    pub operation: Operation,
+    /// The values that it reads.
+    pub inputs: Vec<ValueId>,
+    /// The value that it makes.
+    pub output: ValueId,
+    /// What is done with the results at last.
+    pub epilogue: Epilogue,
 }
 
 /// What a layer does. All but the convolutions treat channels alike or one by one.
 #[derive(Debug, Clone)]
-pub(crate) enum Operation {
+pub enum Operation {
     /// Of the first input; a second one is added to the result before the epilogue.
     Convolution(Convolution),
     /// A factor and an offset a channel.
     Affine {
+        /// The factors.
         scale: Vec<f32>,
+        /// The offsets.
         shift: Vec<f32>,
     },
     /// Nothing but the epilogue.
     Clamp,
+    /// The sum of two values.
     Add,
+    /// The largest or mean value of a window.
     Pool {
+        /// The window.
         window: Window,
+        /// What is kept of it.
         pooling: Pooling,
     },
     /// The mean of all pixels.
     GlobalAverage,
+    /// Division by the L2 norm over the channels.
     L2Norm {
+        /// Added to the sum of squares.
         epsilon: f32,
     },
+    /// Over the channels.
     Softmax,
-    /// The same floats as one row of pixels of other channels.
+    /// The same floats, channels innermost, as one row of pixels of other channels.
     Flatten,
     /// Rows of pixels behind one another.
     ConcatPixels,
@@ -58,18 +78,35 @@ pub(crate) enum Operation {
 
 /// A convolution with its weights.
 #[derive(Debug, Clone)]
-pub(crate) struct Convolution {
+pub struct Convolution {
     /// `[output channels, input channels / groups, kernel height, kernel width]`.
-    pub(crate) weights: Vec<f32>,
+    pub weights: Vec<f32>,
     /// `[output channels]`.
-    pub(crate) bias: Vec<f32>,
-    pub(crate) inputs: usize,
+    pub bias: Vec<f32>,
+    /// Input channels.
+    pub inputs: usize,
     /// Whether every channel is convolved by itself; else each output sees all inputs.
-    pub(crate) depthwise: bool,
-    pub(crate) window: Window,
+    pub depthwise: bool,
+    /// How the kernel moves.
+    pub window: Window,
 }
 
 impl Graph {
+    /// Records what `forward` does with an input of shape `example`, `[batch, channels, height,
+    /// width]`, and fuses what can be fused.
+    ///
+    /// # Errors
+    /// If the network does something that the [crate's documentation](crate) does not name.
+    pub fn trace<M: Module, O: Outputs>(
+        module: &M,
+        example: [usize; 4],
+        forward: impl FnOnce(&M, Tensor<4>) -> O,
+    ) -> Result<Self, CompileError> {
+        let mut graph = trace(module, example, forward)?;
+        graph.fuse();
+        Ok(graph)
+    }
+
     /// Adds a layer and returns its output.
     pub(crate) fn push(
         &mut self,
@@ -100,7 +137,7 @@ impl Graph {
 
     /// Folds factors and offsets into convolutions, additions into their sums, and activations
     /// into whatever they follow.
-    pub(crate) fn fuse(&mut self) {
+    fn fuse(&mut self) {
         let mut at = 0;
         while at < self.layers.len() {
             // A layer that was fused leaves its place to the next one.

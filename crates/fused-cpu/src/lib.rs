@@ -38,7 +38,7 @@
 mod engine;
 mod error;
 mod execution;
-mod graph;
+pub mod graph;
 mod kernel;
 mod layout;
 mod plan;
@@ -48,7 +48,8 @@ mod workspace;
 
 pub use engine::{Engine, ParseEngineError};
 pub use error::{CompileError, RunError};
-pub use kernel::Isa;
+pub use graph::Graph;
+pub use kernel::{Epilogue, Isa, Window, pooling::Pooling};
 pub use plan::Plan;
 pub use shared_plan::SharedPlan;
 pub use trace::Outputs;

@@ -8,7 +8,7 @@ use crate::{
     CompileError, Isa,
     graph::{Convolution, Graph, Layer, Operation, ValueId},
     kernel::{Epilogue, Window, convolution::PackedWeights, pooling::Pooling, winograd},
-    trace::{Outputs, trace},
+    trace::Outputs,
 };
 
 /// A frozen network, compiled: runs on pictures of any size and batches of any length.
@@ -166,8 +166,7 @@ impl Plan {
         if !isa.is_available() {
             return Err(CompileError::Isa(isa));
         }
-        let mut graph = trace(module, example, forward)?;
-        graph.fuse();
+        let graph = Graph::trace(module, example, forward)?;
         Ok(Builder::new(isa, &graph).build(graph))
     }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use burn::{
     module::Module,
     nn::{Dropout, DropoutConfig, Linear, LinearConfig},
-    tensor::{Device, Tensor, TensorData, activation::relu},
+    tensor::{Device, Tensor, activation::relu},
 };
-use weights_file::{NamedTensor, Precision, Problem, WeightsError, WeightsFile, encode};
+use weights_file::{Precision, Problem, WeightsError, WeightsFile, encode, named_tensors};
 
-use crate::{BACKBONE_NAME, FEATURES, MaskModelError};
+use crate::{BACKBONE_NAME, FEATURES};
 
 /// The name in the metadata of heads' weights files.
 pub const HEAD_NAME: &str = "mask-head";
@@ -68,29 +68,6 @@ impl MaskHead {
         self.output.forward(self.hidden_units(features) * kept)
     }
 
-    /// The parameters under their module paths.
-    ///
-    /// # Errors
-    /// If they cannot be read from the device.
-    pub fn tensors(&self) -> Result<Vec<NamedTensor>, MaskModelError> {
-        let layers = [("hidden", &self.hidden), ("output", &self.output)];
-        let mut tensors = Vec::new();
-        for (name, layer) in layers {
-            let values = |data: TensorData| data.try_into_vec::<f32>().map_err(output_error);
-            let weight = layer.weight.val();
-            let shape = weight.dims();
-            let weight = values(weight.into_data())?;
-            tensors.push(NamedTensor::new(format!("{name}.weight"), shape, weight));
-            if let Some(bias) = &layer.bias {
-                let bias = bias.val();
-                let shape = bias.dims();
-                let bias = values(bias.into_data())?;
-                tensors.push(NamedTensor::new(format!("{name}.bias"), shape, bias));
-            }
-        }
-        Ok(tensors)
-    }
-
     /// The activated hidden layer, `[batch, hidden]`, of features `[batch, 1280]`.
     pub fn hidden_units(&self, features: Tensor<2>) -> Tensor<2> {
         relu(self.hidden.forward(features))
@@ -132,15 +109,11 @@ impl Head {
     /// classes, backbone, the size and scaling of its input.
     ///
     /// # Errors
-    /// If the parameters cannot be read from the device.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, MaskModelError> {
+    /// If the container cannot hold the parameters.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
         let classes = serde_json::json!(self.classes).to_string();
         let metadata =
             [("classes", &*classes), ("backbone", BACKBONE_NAME), ("preprocessing", PREPROCESSING)];
-        Ok(encode(HEAD_NAME, &metadata, self.layers.tensors()?, Precision::F32)?)
+        encode(HEAD_NAME, &metadata, named_tensors(&self.layers), Precision::F32)
     }
-}
-
-fn output_error(error: impl std::fmt::Debug) -> MaskModelError {
-    MaskModelError::Output(format!("{error:?}"))
 }

@@ -10,7 +10,9 @@ use burn::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use weights_file::{NamedTensor, Precision, Problem, WeightsError, WeightsFile, encode};
+use weights_file::{
+    NamedTensor, Precision, Problem, WeightsError, WeightsFile, encode, named_tensors,
+};
 
 use crate::{BACKBONE_NAME, FEATURES, Head, MaskHead, MaskHeadConfig, MaskModelError};
 
@@ -256,7 +258,7 @@ impl HeadTrainer {
     /// # Errors
     /// If the device fails.
     pub fn checkpoint(&self, progress: &str) -> Result<Vec<u8>, TrainingError> {
-        let mut tensors = self.layers.tensors()?;
+        let mut tensors = named_tensors(&self.layers.valid());
         for (path, AdamWState { momentum }) in &self.moments {
             for (name, moment) in [("mean", &momentum.moment_1), ("square", &momentum.moment_2)] {
                 let values = host_values(moment.clone())?;

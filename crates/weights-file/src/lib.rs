@@ -27,7 +27,7 @@ mod write;
 
 pub use error::{Origin, Problem, WeightsError};
 pub use read::WeightsFile;
-pub use write::{NamedTensor, Precision, encode};
+pub use write::{NamedTensor, Precision, encode, named_tensors};
 
 /// Version of the metadata written beside the tensors; a file of another version is refused.
 pub const FORMAT_VERSION: &str = "1";

@@ -1,6 +1,9 @@
 //! Writing weights.
 
-use burn::tensor::{Bytes, DType, Shape, TensorData};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Bytes, DType, Shape, Tensor, TensorData},
+};
 use burn_pack::Writer;
 
 use crate::{FORMAT_VERSION, NETWORK_KEY, Origin, Problem, VERSION_KEY, WeightsError};
@@ -25,6 +28,54 @@ impl NamedTensor {
     /// A parameter of the given shape; `values` are in row-major order.
     pub fn new(name: impl Into<String>, shape: impl Into<Shape>, values: Vec<f32>) -> Self {
         Self { name: name.into(), data: TensorData::new(values, shape) }
+    }
+
+    /// The same parameter in a module that is part of another, under the name `part`.
+    pub fn under(self, part: &str) -> Self {
+        Self { name: format!("{part}.{}", self.name), ..self }
+    }
+
+    /// The module path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> Vec<usize> {
+        self.data.shape().to_vec()
+    }
+
+    /// The values as little-endian `f32`, row-major.
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        self.data.iter::<f32>().flat_map(f32::to_le_bytes).collect()
+    }
+}
+
+/// The float parameters of a module, under their module paths.
+pub fn named_tensors<M: Module>(module: &M) -> Vec<NamedTensor> {
+    let mut collector = Collector::default();
+    module.visit(&mut collector);
+    collector.tensors
+}
+
+#[derive(Default)]
+struct Collector {
+    path: Vec<String>,
+    tensors: Vec<NamedTensor>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let data = param.val().into_data().convert::<f32>();
+        self.tensors.push(NamedTensor { name: self.path.join("."), data });
     }
 }
 

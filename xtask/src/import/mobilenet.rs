@@ -1,9 +1,7 @@
 //! MobileNetV2 without its top, as ONNX, batch norms folded.
 
-use super::{
-    keras::Keras,
-    onnx::{Attribute, Graph},
-};
+use super::keras::Keras;
+use crate::onnx::{Attribute, Graph, Side};
 
 /// The inverted residuals of Sandler et al. 2018, table 2, at width 1.0: expansion, output
 /// channels, repeats, stride of the first.
@@ -22,10 +20,13 @@ const INVERTED_RESIDUALS: [(usize, usize, usize, usize); 7] = [
 /// Builds the graph: `image` `[batch, 3, 224, 224]`, RGB in [-1, 1], to `out_relu`
 /// `[batch, 1280, 7, 7]`. Nodes bear Keras's layer names.
 pub(super) fn onnx(keras: &Keras) -> anyhow::Result<Vec<u8>> {
-    let mut build = Builder {
-        keras,
-        graph: Graph::new("mobilenet_v2", ("image", [3, 224, 224]), ("out_relu", [1280, 7, 7])),
+    let sides = |sides: [usize; 3]| {
+        let [channels, height, width] = sides.map(Side::Fixed);
+        [Side::Free("batch"), channels, height, width]
     };
+    let mut build = Builder { keras, graph: Graph::named("mobilenet_v2") };
+    build.graph.add_input("image", &sides([3, 224, 224]));
+    build.graph.add_output("out_relu", &sides([1280, 7, 7]));
     build.graph.initializer("zero", &[], &[0.0]);
     build.graph.initializer("six", &[], &[6.0]);
 
@@ -46,7 +47,7 @@ pub(super) fn onnx(keras: &Keras) -> anyhow::Result<Vec<u8>> {
     }
     build.conv("Conv_1", "Conv_1_bn", &last, 1)?;
     build.relu6("out_relu", "Conv_1");
-    Ok(build.graph.encode())
+    Ok(build.graph.encode("mask-detector xtask import", &[]))
 }
 
 struct Builder<'a> {

@@ -2,14 +2,13 @@
 //!
 //! The way: `source` finds and checks the published files; `caffe` reads the face network, `res10`
 //! names and folds its weights; `keras` reads the classifier, `mobilenet` writes its backbone as
-//! `onnx`, `backbone` turns that into Rust and weights; `manifest` records it all.
+//! ONNX, `backbone` turns that into Rust and weights; `manifest` records it all.
 
 mod backbone;
 mod caffe;
 mod keras;
 mod manifest;
 mod mobilenet;
-mod onnx;
 mod res10;
 mod source;
 

@@ -2,14 +2,13 @@
 //!
 //! The way: `settings` puts flags and files together; `dataset` lists, reads and divides the
 //! pictures; `features` runs the frozen backbone; `session` trains, epoch by epoch; `outputs` writes
-//! what remains, `plot` draws it.
+//! what remains.
 
-mod dataset;
+pub(crate) mod dataset;
 mod features;
 mod outputs;
-mod plot;
 mod session;
-mod settings;
+pub(crate) mod settings;
 
 use std::{fs, path::PathBuf};
 

@@ -12,11 +12,13 @@ use sha2::{Digest, Sha256};
 
 use super::{
     dataset::TrainingData,
-    plot::{Curves, PlotFormat},
     session::{EpochFigures, Trained},
     settings::Settings,
 };
-use crate::files::write_file;
+use crate::{
+    files::write_file,
+    plot::{Curves, PlotFormat},
+};
 
 /// The lock file of this build, for the versions of what trained.
 const LOCK_FILE: &str = include_str!("../../../Cargo.lock");
@@ -121,7 +123,7 @@ impl Outputs {
         self.write("history.csv", history.into_inner()?)?;
         self.write("metrics.json", serde_json::to_string_pretty(&metrics)?)?;
         self.write("report.txt", &text)?;
-        let curves = Curves::of_training(&trained.history);
+        let curves = curves(&trained.history);
         self.write("plot.png", curves.draw(PlotFormat::Png)?)?;
         self.write("plot.svg", curves.draw(PlotFormat::Svg)?)?;
         // The head last: where it lies, all the rest lies too.
@@ -139,6 +141,23 @@ impl Outputs {
             _ => Ok(()),
         }
     }
+}
+
+/// Loss and accuracy over the epochs.
+fn curves(history: &[EpochFigures]) -> Curves {
+    let line = |name: &str, value: fn(&EpochFigures) -> f64| {
+        let points = history.iter().map(|figures| (figures.epoch as f64, value(figures)));
+        (name.to_owned(), points.collect::<Vec<_>>())
+    };
+    let lines = vec![
+        line("training loss", |figures| figures.train_loss),
+        line("validation loss", |figures| figures.validation_loss),
+        line("training accuracy", |figures| figures.train_accuracy),
+        line("validation accuracy", |figures| figures.validation_accuracy),
+    ];
+    let highest = lines.iter().flat_map(|(_, line)| line).fold(1.0, |most, (_, y)| y.max(most));
+    let (title, last) = ("Training loss and accuracy".to_owned(), history.len().max(2) as f64);
+    Curves { title, x_name: "epoch", x: 1.0..last, y: 0.0..highest, lines }
 }
 
 /// Index of the largest probability, the first of equals.

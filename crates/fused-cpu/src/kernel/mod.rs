@@ -20,14 +20,16 @@ use lanes::Lanes;
 
 /// The bounds that an operation's results are clamped to: an activation of ReLU's family.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Epilogue {
-    pub(crate) min: f32,
-    pub(crate) max: f32,
+pub struct Epilogue {
+    /// Lower bound; minus infinity for none.
+    pub min: f32,
+    /// Upper bound; infinity for none.
+    pub max: f32,
 }
 
 impl Epilogue {
     /// No bounds.
-    pub(crate) const NONE: Self = Self { min: f32::NEG_INFINITY, max: f32::INFINITY };
+    pub const NONE: Self = Self { min: f32::NEG_INFINITY, max: f32::INFINITY };
 
     /// # Safety
     /// As [`Lanes`]'.
@@ -71,17 +73,19 @@ impl View {
 
 /// How a window moves over a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
+pub struct Window {
     /// Height and width.
-    pub(crate) kernel: [usize; 2],
-    pub(crate) stride: [usize; 2],
-    pub(crate) dilation: [usize; 2],
-    /// Above and to the left.
-    pub(crate) before: [usize; 2],
-    /// Below and to the right.
-    pub(crate) after: [usize; 2],
+    pub kernel: [usize; 2],
+    /// Steps down and to the right.
+    pub stride: [usize; 2],
+    /// Distances of the kernel's pixels.
+    pub dilation: [usize; 2],
+    /// Padding above and to the left.
+    pub before: [usize; 2],
+    /// Padding below and to the right.
+    pub after: [usize; 2],
     /// Whether a last window that lacks pixels counts.
-    pub(crate) ceil: bool,
+    pub ceil: bool,
 }
 
 impl Window {

@@ -8,11 +8,14 @@ use super::{
 
 /// What is kept of a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Pooling {
+pub enum Pooling {
     /// The largest value within the picture.
     Max,
     /// The mean, of the pixels within the picture or of these and the padding.
-    Average { count_padding: bool },
+    Average {
+        /// Whether the padding counts.
+        count_padding: bool,
+    },
 }
 
 /// A row of pooled pixels.

@@ -1,10 +1,12 @@
 //! The part of ONNX's `onnx.proto` that a convolutional network needs, and a builder for it.
+//!
+//! Lists of numbers are written unpacked: some readers know no other.
 
 use prost::{Enumeration, Message, Oneof};
 
 /// `ModelProto`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Model {
+pub(crate) struct Model {
     #[prost(int64, tag = "1")]
     ir_version: i64,
     #[prost(string, tag = "2")]
@@ -13,6 +15,17 @@ pub(super) struct Model {
     graph: Option<Graph>,
     #[prost(message, repeated, tag = "8")]
     opset_import: Vec<OperatorSet>,
+    #[prost(message, repeated, tag = "14")]
+    metadata_props: Vec<StringStringEntry>,
+}
+
+/// `StringStringEntryProto`.
+#[derive(Clone, PartialEq, Message)]
+struct StringStringEntry {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
 }
 
 /// `OperatorSetIdProto`.
@@ -26,7 +39,7 @@ struct OperatorSet {
 
 /// `GraphProto`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Graph {
+pub(crate) struct Graph {
     #[prost(message, repeated, tag = "1")]
     node: Vec<Node>,
     #[prost(string, tag = "2")]
@@ -56,7 +69,7 @@ struct Node {
 
 /// `AttributeProto`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Attribute {
+pub(crate) struct Attribute {
     #[prost(string, tag = "1")]
     name: String,
     #[prost(int64, tag = "3")]
@@ -91,6 +104,8 @@ struct Tensor {
 
 /// `TensorProto.DataType.FLOAT`.
 const FLOAT: i32 = 1;
+/// `TensorProto.DataType.INT64`.
+const INT64: i32 = 7;
 
 /// `ValueInfoProto`.
 #[derive(Clone, PartialEq, Message)]
@@ -142,43 +157,55 @@ enum DimensionValue {
 
 impl Attribute {
     /// A number.
-    pub(super) fn int(name: &str, value: usize) -> Self {
+    pub(crate) fn int(name: &str, value: usize) -> Self {
         let kind = AttributeType::Int.into();
         Self { name: name.to_owned(), i: value as i64, ints: Vec::new(), kind }
     }
 
     /// A list of numbers.
-    pub(super) fn ints(name: &str, values: &[usize]) -> Self {
+    pub(crate) fn ints(name: &str, values: &[usize]) -> Self {
         let ints = values.iter().map(|value| *value as i64).collect();
         Self { name: name.to_owned(), i: 0, ints, kind: AttributeType::Ints.into() }
     }
 }
 
+/// A side of an input or output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Side {
+    /// A number of elements.
+    Fixed(usize),
+    /// Any number, under a name.
+    Free(&'static str),
+}
+
+fn value_info(name: &str, sides: &[Side]) -> ValueInfo {
+    let dim = sides.iter().map(|side| match side {
+        Side::Fixed(side) => DimensionValue::Value(*side as i64),
+        Side::Free(name) => DimensionValue::Parameter((*name).to_owned()),
+    });
+    let dim = dim.map(|value| Dimension { value: Some(value) }).collect();
+    let tensor = TensorType { elem_type: FLOAT, shape: Some(Shape { dim }) };
+    ValueInfo { name: name.to_owned(), kind: Some(Type { tensor_type: Some(tensor) }) }
+}
+
 impl Graph {
-    /// A graph of one input and one output, both with a free batch and three fixed sides.
-    pub(super) fn new(
-        name: &str,
-        (input, input_sides): (&str, [usize; 3]),
-        (output, output_sides): (&str, [usize; 3]),
-    ) -> Self {
-        let value = |name: &str, sides: [usize; 3]| {
-            let batch = DimensionValue::Parameter("batch".to_owned());
-            let sides = sides.into_iter().map(|side| DimensionValue::Value(side as i64));
-            let dim = std::iter::once(batch).chain(sides);
-            let dim = dim.map(|value| Dimension { value: Some(value) }).collect();
-            let tensor = TensorType { elem_type: FLOAT, shape: Some(Shape { dim }) };
-            ValueInfo { name: name.to_owned(), kind: Some(Type { tensor_type: Some(tensor) }) }
-        };
-        Self {
-            name: name.to_owned(),
-            input: vec![value(input, input_sides)],
-            output: vec![value(output, output_sides)],
-            ..Self::default()
-        }
+    /// A graph without inputs and outputs.
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Declares an input of floats.
+    pub(crate) fn add_input(&mut self, name: &str, sides: &[Side]) {
+        self.input.push(value_info(name, sides));
+    }
+
+    /// Declares an output of floats.
+    pub(crate) fn add_output(&mut self, name: &str, sides: &[Side]) {
+        self.output.push(value_info(name, sides));
     }
 
     /// Appends an operation; its output bears its name.
-    pub(super) fn node(
+    pub(crate) fn node(
         &mut self,
         op: &str,
         name: &str,
@@ -195,7 +222,7 @@ impl Graph {
     }
 
     /// Appends a constant array.
-    pub(super) fn initializer(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+    pub(crate) fn initializer(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         self.initializer.push(Tensor {
             dims: shape.iter().map(|side| *side as i64).collect(),
             data_type: FLOAT,
@@ -204,13 +231,28 @@ impl Graph {
         });
     }
 
+    /// Appends a constant list of integers.
+    pub(crate) fn integers(&mut self, name: &str, values: &[i64]) {
+        self.initializer.push(Tensor {
+            dims: vec![values.len() as i64],
+            data_type: INT64,
+            name: name.to_owned(),
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        });
+    }
+
     /// The bytes of an ONNX file of operator set 13.
-    pub(super) fn encode(self) -> Vec<u8> {
+    pub(crate) fn encode(self, producer: &str, metadata: &[(&str, &str)]) -> Vec<u8> {
+        let entry = |(key, value): &(&str, &str)| StringStringEntry {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        };
         Model {
             ir_version: 8,
-            producer_name: "mask-detector xtask import".to_owned(),
+            producer_name: producer.to_owned(),
             graph: Some(self),
             opset_import: vec![OperatorSet { domain: String::new(), version: 13 }],
+            metadata_props: metadata.iter().map(entry).collect(),
         }
         .encode_to_vec()
     }

@@ -10,12 +10,10 @@ use plotters::{
     style::{FontStyle, register_font},
 };
 
-use super::session::EpochFigures;
-
 /// Width and height, in pixels.
 const SIZE: (u32, u32) = (900, 600);
 /// The font that mask-detector draws with, too.
-const FONT: &[u8] = include_bytes!("../../../crates/mask-detector/assets/DejaVuSans-Bold.ttf");
+const FONT: &[u8] = include_bytes!("../../crates/mask-detector/assets/DejaVuSans-Bold.ttf");
 const COLOURS: [RGBColor; 4] =
     [RGBColor(31, 119, 180), RGBColor(255, 127, 14), RGBColor(44, 160, 44), RGBColor(214, 39, 40)];
 
@@ -28,31 +26,14 @@ pub(crate) enum PlotFormat {
 
 /// Curves over common axes.
 pub(crate) struct Curves {
-    title: &'static str,
-    x_name: &'static str,
-    x: Range<f64>,
-    y: Range<f64>,
-    lines: Vec<(&'static str, Vec<(f64, f64)>)>,
+    pub(crate) title: String,
+    pub(crate) x_name: &'static str,
+    pub(crate) x: Range<f64>,
+    pub(crate) y: Range<f64>,
+    pub(crate) lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
 impl Curves {
-    /// Loss and accuracy over the epochs.
-    pub(crate) fn of_training(history: &[EpochFigures]) -> Self {
-        let line = |value: fn(&EpochFigures) -> f64| {
-            history.iter().map(|figures| (figures.epoch as f64, value(figures))).collect::<Vec<_>>()
-        };
-        let lines = vec![
-            ("training loss", line(|figures| figures.train_loss)),
-            ("validation loss", line(|figures| figures.validation_loss)),
-            ("training accuracy", line(|figures| figures.train_accuracy)),
-            ("validation accuracy", line(|figures| figures.validation_accuracy)),
-        ];
-        let highest = lines.iter().flat_map(|(_, line)| line).fold(1.0, |most, (_, y)| y.max(most));
-        let last = (history.len().max(2)) as f64;
-        let title = "Training loss and accuracy";
-        Self { title, x_name: "epoch", x: 1.0..last, y: 0.0..highest, lines }
-    }
-
     /// The plot as the bytes of a file.
     pub(crate) fn draw(&self, format: PlotFormat) -> anyhow::Result<Vec<u8>> {
         static REGISTERED: Once = Once::new();
@@ -88,17 +69,17 @@ impl Curves {
     ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
-            .caption(self.title, ("sans-serif", 24))
+            .caption(&self.title, ("sans-serif", 24))
             .margin(16)
             .x_label_area_size(44)
             .y_label_area_size(52)
             .build_cartesian_2d(self.x.clone(), self.y.clone())?;
         chart.configure_mesh().x_desc(self.x_name).label_style(("sans-serif", 14)).draw()?;
-        for ((name, points), colour) in self.lines.iter().zip(COLOURS) {
+        for ((name, points), colour) in self.lines.iter().zip(COLOURS.into_iter().cycle()) {
             let style = colour.stroke_width(2);
             chart
                 .draw_series(LineSeries::new(points.iter().copied(), style))?
-                .label(*name)
+                .label(name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
         }
         chart

@@ -1,0 +1,74 @@
+//! `cargo xtask evaluate`: how good a head, or another program's predictions, are.
+//!
+//! The way: `subject` collects what is true and what was said; `figures` computes; `report` writes
+//! JSON, pictures and the page that shows them.
+
+mod figures;
+mod report;
+mod subject;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use mask_detector::DeviceChoice;
+
+/// Judge a head on class folders or annotated photographs, or judge predictions in a file.
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Folder with one folder of pictures for each class, or with `images` and `annotations`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dataset: PathBuf,
+    /// A head's weights file [default: the built-in head].
+    #[arg(long, value_name = "FILE", conflicts_with = "predictions")]
+    pub(crate) head: Option<PathBuf>,
+    /// Predictions as `mask-cli detect --format ndjson` prints them, instead of running networks.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predictions: Option<PathBuf>,
+    /// Count a class as another, such as with_incorrect_mask=without_mask.
+    #[arg(long, value_name = "CLASS=CLASS", value_parser = parse_fold)]
+    pub(crate) fold: Vec<(String, String)>,
+    /// Judge class folders by the faces in the pictures, not by the whole pictures.
+    #[arg(long)]
+    pub(crate) face_crops: bool,
+    /// The class that thresholds are for [default: the first].
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) positive: Option<String>,
+    /// Precision that a threshold is wanted for.
+    #[arg(long, value_name = "PRECISION", default_value_t = 0.95)]
+    pub(crate) precision: f64,
+    /// Cost of a false positive, of a missed positive's cost of 1.
+    #[arg(long, value_name = "COST", default_value_t = 1.0)]
+    pub(crate) cost: f64,
+    /// Folder to write the report to.
+    #[arg(long, value_name = "DIR", default_value = "evaluation")]
+    pub(crate) output: PathBuf,
+    /// Device to run on: auto, cpu, gpu or gpu:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: DeviceChoice,
+}
+
+fn parse_fold(text: &str) -> Result<(String, String), String> {
+    let (from, to) = text.split_once('=').ok_or("give CLASS=CLASS")?;
+    Ok((from.to_owned(), to.to_owned()))
+}
+
+/// Runs the task.
+pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
+    let output = &args.output;
+    if !(0.0..=1.0).contains(&args.precision) || args.cost.is_nan() || args.cost < 0.0 {
+        bail!("--precision must be from 0 to 1, and --cost not below 0");
+    }
+    fs::create_dir_all(output).with_context(|| format!("cannot create {}", output.display()))?;
+    let subject = subject::collect(args)?;
+    let positive = match &args.positive {
+        None => 0,
+        Some(name) => {
+            subject.classes.iter().position(|class| class == name).with_context(|| {
+                format!("no class `{name}`; there are {}", subject.classes.join(", "))
+            })?
+        }
+    };
+    let figures = figures::compute(&subject, positive, args.precision, args.cost);
+    report::write(output, &subject, &figures)
+}
