@@ -88,3 +88,8 @@ pub fn to_channels_first(shape: &[usize], values: &[f32]) -> Vec<f32> {
     }
     turned
 }
+
+/// The head of the reference's classifier, as `cargo xtask import` makes it.
+pub fn reference_head() -> PathBuf {
+    root().join("models/reference_head.bpk")
+}

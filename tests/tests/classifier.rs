@@ -4,7 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 use image::RgbImage;
 use mask_model::{Backbone, CropBatch, Head, MaskClassifier, MaskClassifierConfig};
-use mask_tests::{Arrays, max_difference, say, shared, to_channels_first};
+use mask_tests::{Arrays, max_difference, reference_head, say, shared, to_channels_first};
 
 fn goldens() -> Option<Vec<Arrays>> {
     let folder = shared("golden")?;
@@ -26,7 +26,7 @@ fn backbone_and_probabilities_equal_keras() {
     let Some(goldens) = goldens() else { return };
     let device = Device::flex();
     let backbone = Backbone::load(None, &device).unwrap();
-    let head = Head::load(None, &device).unwrap();
+    let head = Head::load(Some(&reference_head()), &device).unwrap();
     let (mut maps_worst, mut probabilities_worst) = (0.0f32, 0.0f32);
     for golden in &goldens {
         let maps = values(backbone.feature_maps(input(golden, &device)));
@@ -51,7 +51,9 @@ fn backbone_and_probabilities_equal_keras() {
 fn crops_to_probabilities_equal_the_reference() {
     let Some(goldens) = goldens() else { return };
     let device = Device::flex();
-    let classifier = MaskClassifier::new(MaskClassifierConfig::default(), &device).unwrap();
+    let head = Some(reference_head());
+    let config = MaskClassifierConfig { head, ..MaskClassifierConfig::default() };
+    let classifier = MaskClassifier::new(config, &device).unwrap();
     let crops: Vec<RgbImage> = goldens
         .iter()
         .map(|golden| {

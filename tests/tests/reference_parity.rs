@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 
 use mask_data::{DecodeLimits, decode_file};
 use mask_detector::{
-    Device, FaceDetectorConfig, InputSize, MaskDetector, MaskDetectorConfig, MaskedFace,
-    PriorLayout,
+    Device, FaceDetectorConfig, InputSize, MaskClassifierConfig, MaskDetector, MaskDetectorConfig,
+    MaskedFace, PriorLayout,
 };
-use mask_tests::{say, shared};
+use mask_tests::{reference_head, say, shared};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -51,7 +51,10 @@ fn detections_and_labels_equal_the_reference() {
             min_confidence: 0.45,
             ..FaceDetectorConfig::default()
         },
-        ..MaskDetectorConfig::default()
+        masks: MaskClassifierConfig {
+            head: Some(reference_head()),
+            ..MaskClassifierConfig::default()
+        },
     };
     let detector = MaskDetector::new(config, Device::flex()).unwrap();
     let (mut total, mut found, mut labelled) = (0, 0, 0);

@@ -15,7 +15,7 @@ mod rerun;
 mod train;
 mod wheel;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -73,9 +73,9 @@ enum PrecisionArg {
     F16,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.task {
+    let done = match cli.task {
         Task::Train(args) => train::run(&args),
         Task::Preview(args) => train::preview(&args),
         Task::Evaluate(args) => evaluate::run(&args),
@@ -85,5 +85,12 @@ fn main() -> anyhow::Result<()> {
         Task::Import(args) => import::run(&args),
         #[cfg(not(feature = "import"))]
         Task::Import(_) => rerun::with_importer(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::remark(format_args!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }

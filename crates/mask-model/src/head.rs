@@ -17,7 +17,7 @@ pub const HEAD_NAME: &str = "mask-head";
 /// How pictures become the backbone's input, for the metadata of heads and exports.
 pub const PREPROCESSING: &str = "RGB, 224 x 224 bilinear, x / 127.5 - 1";
 
-/// The default head, made by `cargo xtask import`.
+/// The default head, made by `cargo xtask train` as docs/training.md says.
 static EMBEDDED: &[u8] = include_bytes!("../../../models/mask_head.bpk");
 
 /// Shape of a [`MaskHead`].

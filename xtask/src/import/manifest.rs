@@ -1,6 +1,6 @@
 //! `models/manifest.toml`: every file with its hash, source and licence.
 
-use std::path::Path;
+use std::{fs, io, path::Path};
 
 use serde::Serialize;
 
@@ -36,10 +36,18 @@ pub(super) const MOBILENET_BPK: Origin = Origin {
     ..MOBILENET_ONNX
 };
 
-pub(super) const HEAD: Origin = Origin {
+pub(super) const REFERENCE_HEAD: Origin = Origin {
     licence: "MIT; see NOTICES",
-    content: "the package's own classifier head: dense 128 with ReLU, dense 2",
+    content: "the package's own classifier head, for comparison: dense 128 with ReLU, dense 2",
     ..MOBILENET_ONNX
+};
+
+/// Not imported but trained here; `docs/training.md` has the command.
+pub(super) const HEAD: Origin = Origin {
+    content: "the default classifier head: dense 128 with ReLU, dense 2",
+    source: "trained by `cargo xtask train` on the 1376 photographs of the reference's data set, as \
+             docs/training.md says; the pictures themselves are no part of it",
+    licence: "MIT OR Apache-2.0, as this project",
 };
 
 /// The manifest.
@@ -68,10 +76,24 @@ impl Manifest {
         origin: Origin,
     ) -> anyhow::Result<()> {
         write_file(&folder.join(name), bytes)?;
+        self.record(name, bytes, origin);
+        Ok(())
+    }
+
+    /// Records a file of `folder` that is not made anew, if it is there.
+    pub(super) fn keep(&mut self, folder: &Path, name: &str, origin: Origin) -> anyhow::Result<()> {
+        match fs::read(folder.join(name)) {
+            Ok(bytes) => self.record(name, &bytes, origin),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, name: &str, bytes: &[u8], origin: Origin) {
         let Origin { source, licence, content } = origin;
         let (path, sha256) = (name.to_owned(), sha256(bytes));
         self.file.push(Entry { path, sha256, bytes: bytes.len(), content, source, licence });
-        Ok(())
     }
 
     /// Writes the manifest itself.

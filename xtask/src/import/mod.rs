@@ -49,7 +49,8 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<()> {
     manifest.add(&args.output, "mobilenet_v2.bpk", &bytes, manifest::MOBILENET_BPK)?;
 
     let bytes = head(&keras)?;
-    manifest.add(&args.output, "mask_head.bpk", &bytes, manifest::HEAD)?;
+    manifest.add(&args.output, "reference_head.bpk", &bytes, manifest::REFERENCE_HEAD)?;
+    manifest.keep(&args.output, "mask_head.bpk", manifest::HEAD)?;
     manifest.write(&args.output)
 }
 

@@ -458,3 +458,6 @@ impl ModuleMapper for Restore<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
