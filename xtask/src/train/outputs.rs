@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     dataset::TrainingData,
-    session::{EpochFigures, Trained},
+    session::{EpochFigures, Trained, history_csv},
     settings::Settings,
 };
 use crate::{
@@ -116,11 +116,7 @@ impl Outputs {
             run: &self.run,
             history: &trained.history,
         };
-        let mut history = csv::Writer::from_writer(Vec::new());
-        for figures in &trained.history {
-            history.serialize(figures)?;
-        }
-        self.write("history.csv", history.into_inner()?)?;
+        self.write("history.csv", history_csv::encode(&trained.history)?)?;
         self.write("metrics.json", serde_json::to_string_pretty(&metrics)?)?;
         self.write("report.txt", &text)?;
         let curves = curves(&trained.history);

@@ -40,8 +40,42 @@ pub(crate) struct EpochFigures {
 struct Progress {
     /// What data, split and settings the training is of.
     fingerprint: String,
+    #[serde(with = "history_csv")]
     history: Vec<EpochFigures>,
     best_epoch: usize,
+}
+
+/// The history as CSV, whose numbers come back to the last bit; JSON's need not.
+pub(super) mod history_csv {
+    use serde::{
+        Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _,
+    };
+
+    use super::EpochFigures;
+
+    /// A line an epoch, under a line of names.
+    pub(in crate::train) fn encode(history: &[EpochFigures]) -> anyhow::Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for figures in history {
+            writer.serialize(figures)?;
+        }
+        Ok(String::from_utf8(writer.into_inner()?)?)
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        history: &[EpochFigures],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        encode(history).map_err(S::Error::custom)?.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<EpochFigures>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        reader.deserialize().collect::<Result<_, _>>().map_err(D::Error::custom)
+    }
 }
 
 /// The end of a training.
