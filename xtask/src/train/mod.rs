@@ -90,12 +90,11 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
     let data = dataset::read(&args.dataset, &settings.data, &device.device)?;
     let split = data.split(args.split.as_deref(), &settings.data, settings.training.seed)?;
-    let mut files = outputs::Outputs::new(output, &settings, &data, &split, &device.name)?;
+    let files = outputs::Outputs::new(output, &settings, &data, &split, &device.name)?;
     if let Some(path) = &args.write_split {
         let written = SplitFile::new(&data.set, &data.root, &split);
         write_file(path, serde_json::to_string_pretty(&written)?.as_bytes())?;
     }
-    files.write_inputs(&data, &split)?;
     remark(format_args!(
         "{} pictures to learn from, {} to judge by, {} classes; {}",
         split.train.len(),
@@ -113,6 +112,8 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         fs::remove_file(&checkpoint)
             .with_context(|| format!("cannot remove {}", checkpoint.display()))?;
     }
+    // Not before a checkpoint was found to be of the same: these files say what it is of.
+    files.write_inputs(&data, &split)?;
     let trained = session.run(&files.fingerprint)?;
     files.write_results(&trained)
 }

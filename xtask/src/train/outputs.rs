@@ -90,11 +90,7 @@ impl Outputs {
     }
 
     /// Writes what is known before training.
-    pub(crate) fn write_inputs(
-        &mut self,
-        data: &TrainingData,
-        split: &Split,
-    ) -> anyhow::Result<()> {
+    pub(crate) fn write_inputs(&self, data: &TrainingData, split: &Split) -> anyhow::Result<()> {
         self.write("config.toml", &self.config)?;
         let written = SplitFile::new(&data.set, &data.root, split);
         self.write("split.json", serde_json::to_string_pretty(&written)?)?;

@@ -63,6 +63,11 @@ fn a_training_leaves_everything_behind_and_learns() {
         &small(&["--output", "out", "--resume", "--learning-rate", "1e-3", "--validation", "0.4"]),
         "a checkpoint of other pictures, another split or other settings",
     );
+    // And what says how the checkpoint was made still says so.
+    assert_eq!(
+        fs::read(out.join("config.toml")).unwrap(),
+        fs::read(folder.path().join("again/config.toml")).unwrap()
+    );
 }
 
 #[test]
