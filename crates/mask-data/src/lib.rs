@@ -17,31 +17,50 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A data set goes this way: [`class_folders`] or [`read_voc`] list it, [`scan`] reads every picture
+//! With the feature `training`, a data set goes this way: [`class_folders`] or [`read_voc`] list it, [`scan`] reads every picture
 //! once, [`find_copies`] groups what looks alike, [`grouped_split`] divides it, and [`load_views`]
 //! yields augmented pictures.
 
+#[cfg(feature = "training")]
 mod augment;
+#[cfg(feature = "training")]
 mod class_folders;
+#[cfg(feature = "training")]
 mod copies;
 mod decode;
 mod discover;
+#[cfg(feature = "training")]
 mod loader;
+#[cfg(feature = "training")]
 mod sample;
+#[cfg(feature = "training")]
 mod scan;
+#[cfg(feature = "training")]
 pub mod seed;
+#[cfg(feature = "training")]
 mod split;
+#[cfg(feature = "training")]
 mod voc;
+#[cfg(feature = "training")]
 mod warp;
 
+#[cfg(feature = "training")]
 pub use augment::Augmentation;
+#[cfg(feature = "training")]
 pub use class_folders::class_folders;
+#[cfg(feature = "training")]
 pub use copies::{COPY_DISTANCE, Copies, CopyPair, find_copies};
 pub use decode::{DecodeLimits, PictureError, PictureProblem, decode, decode_file};
 pub use discover::{DiscoverError, is_picture_name, pictures_in};
+#[cfg(feature = "training")]
 pub use loader::{PictureCache, View, load_views};
+#[cfg(feature = "training")]
 pub use sample::{DatasetError, LabelledSet, Region, Sample};
+#[cfg(feature = "training")]
 pub use scan::{PictureFacts, ScannedSet, scan};
+#[cfg(feature = "training")]
 pub use split::{Split, SplitError, SplitFile, grouped_split};
+#[cfg(feature = "training")]
 pub use voc::{VocCrops, VocObject, VocPicture, read_voc, voc_folders, voc_samples};
+#[cfg(feature = "training")]
 pub use warp::Warp;

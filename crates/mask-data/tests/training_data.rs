@@ -1,4 +1,5 @@
 //! Splits, copies, class folders, annotations and augmentation.
+#![cfg(feature = "training")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{fs, path::Path, sync::Arc};
