@@ -3,7 +3,10 @@
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 use image::RgbImage;
-use mask_model::{Backbone, CropBatch, Head, MaskClassifier, MaskClassifierConfig};
+use image_input::{ImageView, NetworkInput};
+use mask_model::{
+    Backbone, HeadCheckpoint, MaskClassifier, MaskClassifierConfig, NORMALIZATION, WeightsSource,
+};
 use mask_tests::{Arrays, max_difference, reference_head, say, shared, to_channels_first};
 
 fn goldens() -> Option<Vec<Arrays>> {
@@ -25,8 +28,8 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 fn backbone_and_probabilities_equal_keras() {
     let Some(goldens) = goldens() else { return };
     let device = Device::flex();
-    let backbone = Backbone::load(None, &device).unwrap();
-    let head = Head::load(Some(&reference_head()), &device).unwrap();
+    let backbone = Backbone::load(&WeightsSource::Embedded, &device).unwrap();
+    let head = HeadCheckpoint::load(&reference_head().into(), &device).unwrap();
     let (mut maps_worst, mut probabilities_worst) = (0.0f32, 0.0f32);
     for golden in &goldens {
         let maps = values(backbone.feature_maps(input(golden, &device)));
@@ -35,7 +38,7 @@ fn backbone_and_probabilities_equal_keras() {
 
         let features = backbone.forward(input(golden, &device));
         assert!(max_difference(&values(features.clone()), golden.get("pooled").1) < 1e-3);
-        let hidden = head.layers.hidden_units(features.clone());
+        let hidden = head.layers.hidden_activations(features.clone());
         assert!(max_difference(&values(hidden), golden.get("dense128").1) < 1e-3);
         let probabilities = values(softmax(head.layers.forward(features), 1));
         let difference = max_difference(&probabilities, golden.get("prob").1);
@@ -51,8 +54,8 @@ fn backbone_and_probabilities_equal_keras() {
 fn crops_to_probabilities_equal_the_reference() {
     let Some(goldens) = goldens() else { return };
     let device = Device::flex();
-    let head = Some(reference_head());
-    let config = MaskClassifierConfig { head, ..MaskClassifierConfig::default() };
+    let mut config = MaskClassifierConfig::default();
+    config.head = reference_head().into();
     let classifier = MaskClassifier::new(config, &device).unwrap();
     let crops: Vec<RgbImage> = goldens
         .iter()
@@ -64,14 +67,13 @@ fn crops_to_probabilities_equal_the_reference() {
         })
         .collect();
     // One batch of all crops: each must come out as Keras had it alone.
-    let probabilities = classifier.classify(&crops).unwrap();
+    let views: Vec<ImageView<'_>> = crops.iter().map(ImageView::from).collect();
+    let probabilities = classifier.classify(&views).unwrap();
     for ((golden, crop), ours) in goldens.iter().zip(&crops).zip(&probabilities) {
-        let mut batch = CropBatch::default();
+        let mut batch = NetworkInput::new((224, 224), NORMALIZATION);
         batch.push(crop).unwrap();
-        let (shape, theirs) = golden.get("input");
-        let resized = values(batch.into_tensor(&device));
         // One of 255 steps of colour.
-        assert!(max_difference(&resized, &to_channels_first(shape, theirs)) < 1.01 / 127.5);
+        assert!(max_difference(batch.values(), golden.get("input").1) < 1.01 / 127.5);
         assert!(max_difference(ours, golden.get("prob").1) < 0.02);
     }
 }

@@ -7,7 +7,7 @@ use fused_cpu::{Isa, Plan, Workspace};
 use mask_model::Backbone;
 use mask_tests::{max_difference, say};
 
-/// Reproducible values in [-1, 1), `[pictures, height, width, 3]`.
+/// Reproducible values in [-1, 1), `[images, height, width, 3]`.
 fn noise(values: usize, amplitude: f32) -> Vec<f32> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
@@ -40,19 +40,19 @@ fn the_face_network_equals_flex() {
     for isa in Isa::available() {
         let plan = Plan::compile_for(isa, &network, [1, 3, 300, 300], |network, input| {
             let output = network.forward(input);
-            (output.locations, output.confidences)
+            (output.box_deltas, output.class_logits)
         })
         .unwrap();
         let mut workspace = Workspace::new();
-        for [pictures, height, width] in
+        for [images, height, width] in
             [[1, 300, 300], [1, 32, 48], [2, 97, 61], [1, 560, 373], [17, 40, 33]]
         {
-            let shape = [pictures, height, width, 3];
+            let shape = [images, height, width, 3];
             let input = noise(shape.iter().product(), 120.0);
             plan.run(&mut workspace, &input, shape).unwrap();
             let output = network.forward(channels_first(&input, shape));
-            let locations = relative(workspace.output(0).0, &values(output.locations));
-            let confidences = relative(workspace.output(1).0, &values(output.confidences));
+            let locations = relative(workspace.output(0).0, &values(output.box_deltas));
+            let confidences = relative(workspace.output(1).0, &values(output.class_logits));
             say(&format!("{isa} {shape:?}: {locations:.1e}, {confidences:.1e}"));
             assert!(locations < 1e-4 && confidences < 1e-4);
         }
@@ -61,15 +61,15 @@ fn the_face_network_equals_flex() {
 
 #[test]
 fn the_backbone_equals_flex() {
-    let backbone = Backbone::load(None, &Device::flex()).unwrap();
+    let backbone = Backbone::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
     for isa in Isa::available() {
         let plan = Plan::compile_for(isa, &backbone, [1, 3, 224, 224], |network, input| {
             network.forward(input)
         })
         .unwrap();
         let mut workspace = Workspace::new();
-        for [pictures, height, width] in [[1, 224, 224], [3, 224, 224], [17, 33, 64]] {
-            let shape = [pictures, height, width, 3];
+        for [images, height, width] in [[1, 224, 224], [3, 224, 224], [17, 33, 64]] {
+            let shape = [images, height, width, 3];
             let input = noise(shape.iter().product(), 1.0);
             plan.run(&mut workspace, &input, shape).unwrap();
             let features = values(backbone.forward(channels_first(&input, shape)));

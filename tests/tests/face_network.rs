@@ -1,13 +1,14 @@
 //! The face network against OpenCV's own activations and outputs.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 use face_ssd::{
-    DetectionOutput, InputBatch, NETWORK_NAME, PriorBoxes, PriorLayout, WeightsSource,
+    NETWORK_NAME, NORMALIZATION, PostprocessConfig, PriorBoxes, PriorLayout, WeightsSource,
     network::{Res10Ssd, SsdOutput},
 };
 use image::RgbImage;
-use mask_tests::{Arrays, max_difference, root, say, shared};
+use image_input::NetworkInput;
+use mask_tests::{Arrays, max_difference, root, say, shared, to_channels_first};
 use weights_file::WeightsFile;
 
 fn goldens() -> Option<Vec<Arrays>> {
@@ -44,10 +45,12 @@ fn exact(device: &Device) -> Option<Res10Ssd> {
 /// Largest differences of offsets and of confidences over all goldens.
 fn output_differences(network: &Res10Ssd, goldens: &[Arrays], device: &Device) -> (f32, f32) {
     goldens.iter().fold((0.0, 0.0), |(locations, confidences), golden| {
-        let SsdOutput { locations: l, confidences: c } = network.forward(blob(golden, device));
+        let SsdOutput { box_deltas, class_logits } = network.forward(blob(golden, device));
+        let probabilities = softmax(class_logits, 2);
         (
-            max_difference(&values(l), golden.get("mbox_loc").1).max(locations),
-            max_difference(&values(c), golden.get("mbox_conf_flatten").1).max(confidences),
+            max_difference(&values(box_deltas), golden.get("mbox_loc").1).max(locations),
+            max_difference(&values(probabilities), golden.get("mbox_conf_flatten").1)
+                .max(confidences),
         )
     })
 }
@@ -101,7 +104,7 @@ fn activations_equal_opencv() {
 #[test]
 fn priors_equal_caffe() {
     let Some(goldens) = goldens() else { return };
-    let ours: Vec<f32> = PriorBoxes::new(PriorLayout::Caffe, 300, 300)
+    let ours: Vec<f32> = PriorBoxes::new(PriorLayout::Caffe, (300, 300).into())
         .as_slice()
         .iter()
         .flat_map(|prior| {
@@ -123,7 +126,7 @@ fn detections_equal_opencv() {
     let device = Device::flex();
     let Some(goldens) = goldens() else { return };
     let network = exact(&device);
-    let priors = PriorBoxes::new(PriorLayout::Caffe, 300, 300);
+    let priors = PriorBoxes::new(PriorLayout::Caffe, (300, 300).into());
     for golden in &goldens {
         let (_, rows) = golden.get("detection_out");
         let rows = rows.as_chunks::<7>().0;
@@ -132,16 +135,18 @@ fn detections_equal_opencv() {
         // Decoding and suppression alone, on OpenCV's own network output.
         let (locations, confidences) =
             (golden.get("mbox_loc").1, golden.get("mbox_conf_flatten").1);
-        let ours = DetectionOutput::default().decode(&priors, locations, confidences);
+        // The softmax of logarithms of probabilities are these.
+        let logits: Vec<f32> = confidences.iter().map(|confidence| confidence.ln()).collect();
+        let ours = PostprocessConfig::CAFFE.detections(&priors, locations, &logits);
         same_rows(&ours, &expected, 1e-5);
 
         // And after our network.
         let Some(network) = &network else { continue };
         let output = network.forward(blob(golden, &device));
-        let ours = DetectionOutput::default().decode(
+        let ours = PostprocessConfig::CAFFE.detections(
             &priors,
-            &values(output.locations),
-            &values(output.confidences),
+            &values(output.box_deltas),
+            &values(output.class_logits),
         );
         same_rows(&ours, &expected, 1e-3);
     }
@@ -152,7 +157,7 @@ fn same_rows(ours: &[face_ssd::Detection], expected: &[&[f32; 7]], tolerance: f3
     let mut unmatched: Vec<&&[f32; 7]> = expected.iter().collect();
     for (rank, detection) in ours.iter().enumerate() {
         let bbox = detection.bbox;
-        let ours = [detection.confidence, bbox.x_min, bbox.y_min, bbox.x_max, bbox.y_max];
+        let ours = [detection.score, bbox.x_min, bbox.y_min, bbox.x_max, bbox.y_max];
         let near = |row: &[f32]| max_difference(&ours, row) < tolerance;
         let at = unmatched.iter().position(|row| near(&row[2..]));
         let at = at.unwrap_or_else(|| panic!("row {rank} {ours:?} is not OpenCV's"));
@@ -171,10 +176,10 @@ fn inputs_equal_opencv() {
         let (shape, bgr) = golden.get("image_bgr_u8");
         let rgb =
             bgr.as_chunks::<3>().0.iter().flat_map(|[b, g, r]| [*r as u8, *g as u8, *b as u8]);
-        let picture = RgbImage::from_raw(shape[1] as u32, shape[0] as u32, rgb.collect()).unwrap();
-        let mut batch = InputBatch::new(300, 300);
-        batch.push(&picture).unwrap();
-        let ours = values(batch.into_tensor(&Device::flex()));
+        let image = RgbImage::from_raw(shape[1] as u32, shape[0] as u32, rgb.collect()).unwrap();
+        let mut batch = NetworkInput::new((300, 300), NORMALIZATION);
+        batch.push(&image).unwrap();
+        let ours = to_channels_first(&batch.shape(), batch.values());
         let theirs = golden.get("blob").1;
         assert!(max_difference(&ours, theirs) <= 1.0);
         let differing = ours.iter().zip(theirs).filter(|(a, b)| a != b).count();

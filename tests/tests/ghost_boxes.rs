@@ -1,28 +1,28 @@
-//! Ghosts: confident boxes outside the picture, which Caffe's prior layout yields by the thousand.
+//! Ghosts: confident boxes outside the image, which Caffe's prior layout yields by the thousand.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use burn::tensor::Device;
-use face_ssd::{FaceDetector, FaceDetectorConfig, InputBatch, InputSize, PriorBoxes, PriorLayout};
-use mask_data::{DecodeLimits, decode_file, pictures_in};
+use face_ssd::{FaceDetector, FaceDetectorConfig, InputSize, NORMALIZATION, PriorLayout};
+use image_input::{DecodeLimits, NetworkInput, decode_file, images_in};
 use mask_tests::{say, shared};
 
-/// Detections above 0.5, and how many of them lie outside the picture.
+/// Detections above 0.5, and how many of them lie outside the image.
 fn detections_and_ghosts(layout: PriorLayout, input_size: InputSize) -> Option<[usize; 2]> {
     let (photographs, faces) = (shared("data/ilc-2021/images")?, shared("data/dataset")?);
-    let detector = FaceDetector::new(FaceDetectorConfig::default(), &Device::flex()).unwrap();
+    let mut config = FaceDetectorConfig::default();
+    config.prior_layout = layout;
+    let detector = FaceDetector::new(config, &Device::flex()).unwrap();
     let (mut detections, mut ghosts) = (0, 0);
     for folder in [photographs, faces] {
-        for path in pictures_in(&folder, None).unwrap().iter().step_by(10) {
-            let picture = decode_file(path, &DecodeLimits::default()).unwrap();
-            let (width, height) = input_size.for_picture(picture.width(), picture.height());
-            let mut batch = InputBatch::new(width, height);
-            batch.push(&picture).unwrap();
-            let priors = PriorBoxes::new(layout, width, height);
-            let found = &detector.detect_inputs(batch, &priors).unwrap()[0];
-            for detection in found.iter().filter(|detection| detection.confidence > 0.5) {
+        for path in images_in(&folder, None).unwrap().iter().step_by(10) {
+            let image = decode_file(path, &DecodeLimits::default()).unwrap();
+            let size = image.dimensions().into();
+            let mut batch = NetworkInput::new(input_size.for_image(size), NORMALIZATION);
+            batch.push(&image).unwrap();
+            for detection in &detector.detect_inputs(&batch).unwrap()[0] {
                 detections += 1;
-                let inside = detection.bbox.to_pixels(picture.width(), picture.height());
-                ghosts += usize::from(inside.is_none());
+                let inside = detection.bbox.to_pixels(size).clamp(size);
+                ghosts += usize::from(inside.width() < 1.0 || inside.height() < 1.0);
             }
         }
     }

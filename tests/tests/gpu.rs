@@ -2,11 +2,13 @@
 #![cfg(feature = "gpu")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use burn::tensor::TensorData;
 use burn::tensor::{Device, Tensor};
-use face_ssd::{InputBatch, InputSize, WeightsSource, network::Res10Ssd};
+use face_ssd::{InputSize, NORMALIZATION, WeightsSource, network::Res10Ssd};
 use image::RgbImage;
-use mask_detector::{DeviceChoice, DeviceError, MaskDetector, MaskDetectorConfig};
-use mask_model::{Backbone, CropBatch, Head};
+use image_input::NetworkInput;
+use mask_detector::{DeviceChoice, DeviceError, MaskDetector, MaskDetectorConfig, PixelRect};
+use mask_model::{Backbone, HeadCheckpoint};
 use mask_tests::{max_difference, root, say};
 
 /// The first adapter, software included, or `None`, said aloud.
@@ -28,6 +30,11 @@ fn photo() -> RgbImage {
     image::open(root().join("examples/astronaut_masked.jpg")).unwrap().to_rgb8()
 }
 
+fn tensor(batch: &NetworkInput, device: &Device) -> Tensor<4> {
+    let data = TensorData::new(batch.values().to_vec(), batch.shape());
+    Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2])
+}
+
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.try_into_vec_as().unwrap()
 }
@@ -40,11 +47,10 @@ fn outputs_on_an_adapter_equal_those_of_the_cpu() {
     for size in [InputSize::REFERENCE, InputSize::Fixed { width: 320, height: 240 }] {
         let [on_cpu, on_gpu] = [&cpu, &gpu].map(|device| {
             let network = Res10Ssd::load(&WeightsSource::Embedded, device).unwrap();
-            let (width, height) = size.for_picture(512, 512);
-            let mut batch = InputBatch::new(width, height);
+            let mut batch = NetworkInput::new(size.for_image((512, 512).into()), NORMALIZATION);
             batch.push(&photo()).unwrap();
-            let output = network.forward(batch.into_tensor(device));
-            (values(output.locations), values(output.confidences))
+            let output = network.forward(tensor(&batch, device));
+            (values(output.box_deltas), values(output.class_logits))
         });
         let (locations, confidences) =
             (max_difference(&on_cpu.0, &on_gpu.0), max_difference(&on_cpu.1, &on_gpu.1));
@@ -53,14 +59,14 @@ fn outputs_on_an_adapter_equal_those_of_the_cpu() {
     }
 
     let [on_cpu, on_gpu] = [&cpu, &gpu].map(|device| {
-        let backbone = Backbone::load(None, device).unwrap();
-        let head = Head::load(None, device).unwrap();
-        let mut batch = CropBatch::default();
+        let backbone = Backbone::load(&WeightsSource::Embedded, device).unwrap();
+        let head = HeadCheckpoint::load(&WeightsSource::Embedded, device).unwrap();
+        let mut batch = NetworkInput::new((224, 224), mask_model::NORMALIZATION);
         for side in [90, 120] {
-            let crop = image::imageops::crop_imm(&photo(), 180, 60, side, side).to_image();
-            batch.push(&crop).unwrap();
+            let rect = PixelRect { x: 180, y: 60, width: side, height: side };
+            batch.push_rect(&photo(), rect).unwrap();
         }
-        let features = backbone.forward(batch.into_tensor(device));
+        let features = backbone.forward(tensor(&batch, device));
         (values(features.clone()), values(head.layers.forward(features)))
     });
     let (features, scores) =
@@ -71,10 +77,10 @@ fn outputs_on_an_adapter_equal_those_of_the_cpu() {
     // Opened again, as a program with two detectors does.
     let again = DeviceChoice::Gpu(None).open().unwrap().device;
     assert_eq!(again, gpu);
-    let detector = MaskDetector::new(MaskDetectorConfig::default(), again).unwrap();
+    let detector = MaskDetector::new(MaskDetectorConfig::default(), &again).unwrap();
     let faces = detector.detect(&photo()).unwrap();
     assert_eq!(faces.len(), 1);
-    assert_eq!(faces[0].label, "with_mask");
+    assert_eq!(faces[0].label(), "with_mask");
 }
 
 #[test]

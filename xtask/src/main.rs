@@ -7,7 +7,6 @@ mod export;
 mod files;
 #[cfg(feature = "import")]
 mod import;
-mod onnx;
 mod plot;
 mod progress;
 #[cfg(not(feature = "import"))]

@@ -1,40 +1,44 @@
-//! The detector as users see it: pictures in, faces out.
+//! The detector as users see it: images in, faces out.
 
-use std::collections::HashMap;
-
-use burn::tensor::Device;
-use fused_cpu::Engine;
-use image::RgbImage;
-
-use crate::{
-    Detection, DetectionOutput, FaceSsdError, InputBatch, InputSize, PixelBox, PriorBoxes,
-    PriorLayout, WeightsSource,
-    execution::{Execution, OutputValues},
-    network::Res10Ssd,
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-/// A face found in a picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
+use burn::tensor::{Device, Tensor};
+use fused_cpu::{Engine, Runner};
+use geometry::{BoundingBox, ImageSize};
+use image_input::{ImageView, NetworkInput};
+use serde::{Deserialize, Serialize};
+use weights_file::WeightsSource;
+
+use crate::{
+    Detection, FaceSsdError, InputSize, NORMALIZATION, PostprocessConfig, PriorBoxes, PriorLayout,
+    network::{Res10Ssd, SsdOutput},
+};
+
+/// A face found in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Face {
-    /// Where, in the picture's pixels.
-    pub bbox: PixelBox,
+    /// Where it is, in pixels, inside the image and at least a pixel wide and high.
+    pub bbox: BoundingBox,
     /// The network's probability that it is a face, in [0, 1].
-    pub confidence: f32,
+    pub score: f32,
 }
 
 /// Settings of a [`FaceDetector`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct FaceDetectorConfig {
-    /// Size at which pictures enter the network. Default: a long side of 560 pixels, the best on
+    /// Size at which images enter the network. Default: a long side of 560 pixels, the best on
     /// photographs with boxes (docs/performance.md has the table).
     pub input_size: InputSize,
     /// Where the prior boxes stand. Default: [`PriorLayout::Corrected`].
     pub prior_layout: PriorLayout,
-    /// Faces must be at least this confident, in [0, 1]. Default: 0.5, as the reference.
-    pub min_confidence: f32,
-    /// Suppression of overlapping boxes. Default: as in `deploy.prototxt`.
-    pub output: DetectionOutput,
-    /// Most pictures that enter the network at once. Default: 8.
+    /// Which boxes become faces.
+    pub postprocess: PostprocessConfig,
+    /// Maximum number of images that enter the network at once. Default: 8.
     pub max_batch: usize,
     /// Where the weights come from. Default: embedded.
     pub weights: WeightsSource,
@@ -47,8 +51,7 @@ impl Default for FaceDetectorConfig {
         Self {
             input_size: InputSize::LongSide(560),
             prior_layout: PriorLayout::Corrected,
-            min_confidence: 0.5,
-            output: DetectionOutput::default(),
+            postprocess: PostprocessConfig::default(),
             max_batch: 8,
             weights: WeightsSource::Embedded,
             engine: Engine::default(),
@@ -56,11 +59,23 @@ impl Default for FaceDetectorConfig {
     }
 }
 
-/// Finds faces in pictures.
+impl FaceDetectorConfig {
+    /// What the reference pipeline does: 300 x 300, Caffe's priors.
+    pub fn reference() -> Self {
+        Self {
+            input_size: InputSize::REFERENCE,
+            prior_layout: PriorLayout::Caffe,
+            ..Self::default()
+        }
+    }
+}
+
+/// Finds faces in images. May be shared between threads.
 #[derive(Debug)]
 pub struct FaceDetector {
     config: FaceDetectorConfig,
-    execution: Execution,
+    runner: Runner<Res10Ssd, (Tensor<3>, Tensor<3>)>,
+    priors: PriorCache,
 }
 
 impl FaceDetector {
@@ -72,8 +87,15 @@ impl FaceDetector {
     pub fn new(config: FaceDetectorConfig, device: &Device) -> Result<Self, FaceSsdError> {
         config.input_size.validate()?;
         let network = Res10Ssd::load(&config.weights, device)?;
-        let execution = Execution::new(network, config.engine, device)?;
-        Ok(Self { config, execution })
+        // Any size will do: a plan then runs at every other.
+        let side = InputSize::MIN_SIDE as usize;
+        let forward = |network: &Res10Ssd, input| {
+            let SsdOutput { box_deltas, class_logits } = network.forward(input);
+            (box_deltas, class_logits)
+        };
+        let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;
+        let priors = PriorCache::new(config.prior_layout);
+        Ok(Self { config, runner, priors })
     }
 
     /// The settings.
@@ -81,75 +103,100 @@ impl FaceDetector {
         &self.config
     }
 
-    /// The faces in a picture, the most confident first.
+    /// The faces in an image, highest score first.
     ///
     /// # Errors
-    /// If the picture has no pixels or the device fails.
-    pub fn detect(&self, picture: &RgbImage) -> Result<Vec<Face>, FaceSsdError> {
-        Ok(self.detect_batch(&[picture])?.pop().unwrap_or_default())
+    /// If the image has no pixels or the device fails.
+    pub fn detect<'a>(&self, image: impl Into<ImageView<'a>>) -> Result<Vec<Face>, FaceSsdError> {
+        Ok(self.detect_batch(&[image.into()])?.pop().unwrap_or_default())
     }
 
-    /// The faces in each picture, the most confident first.
+    /// The faces in each image, highest score first.
     ///
-    /// Pictures that enter the network at the same size share a run.
+    /// Images that enter the network at the same size share a run.
     ///
     /// # Errors
-    /// If a picture has no pixels or the device fails.
-    pub fn detect_batch(&self, pictures: &[&RgbImage]) -> Result<Vec<Vec<Face>>, FaceSsdError> {
-        let mut by_size: HashMap<(u32, u32), Vec<usize>> = HashMap::new();
-        for (index, picture) in pictures.iter().enumerate() {
-            let size = self.config.input_size.for_picture(picture.width(), picture.height());
+    /// If an image has no pixels or the device fails.
+    pub fn detect_batch(&self, images: &[ImageView<'_>]) -> Result<Vec<Vec<Face>>, FaceSsdError> {
+        let mut by_size: HashMap<ImageSize, Vec<usize>> = HashMap::new();
+        for (index, image) in images.iter().enumerate() {
+            let size = self.config.input_size.for_image(image.size());
             by_size.entry(size).or_default().push(index);
         }
-        let mut faces = vec![Vec::new(); pictures.len()];
-        for ((width, height), indices) in by_size {
-            let priors = PriorBoxes::new(self.config.prior_layout, width, height);
+        let mut faces = vec![Vec::new(); images.len()];
+        for (size, indices) in by_size {
             for chunk in indices.chunks(self.config.max_batch.max(1)) {
-                let mut batch = InputBatch::new(width, height);
+                let mut batch = NetworkInput::new(size, NORMALIZATION);
                 for &index in chunk {
-                    batch.push(pictures[index])?;
+                    batch.push(images[index])?;
                 }
-                let detections = self.detect_inputs(batch, &priors)?;
-                for (&index, detections) in chunk.iter().zip(detections) {
-                    let (width, height) = pictures[index].dimensions();
-                    faces[index] = self.to_faces(&detections, width, height);
+                for (&index, detections) in chunk.iter().zip(self.detect_inputs(&batch)?) {
+                    faces[index] = to_faces(&detections, images[index].size());
                 }
             }
         }
         Ok(faces)
     }
 
-    /// Runs the network on a batch and decodes each picture's output.
+    /// Runs the network on a batch, normalised by [`NORMALIZATION`], and decodes each image's
+    /// output.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn detect_inputs(
-        &self,
-        batch: InputBatch,
-        priors: &PriorBoxes,
-    ) -> Result<Vec<Vec<Detection>>, FaceSsdError> {
-        let pictures = batch.len();
-        let OutputValues { locations, confidences } = self.execution.run(batch)?;
-        let (locations_each, confidences_each) =
-            (locations.len() / pictures.max(1), confidences.len() / pictures.max(1));
-        Ok(locations
-            .chunks(locations_each.max(1))
-            .zip(confidences.chunks(confidences_each.max(1)))
-            .map(|(locations, confidences)| {
-                self.config.output.decode(priors, locations, confidences)
-            })
+    pub fn detect_inputs(&self, batch: &NetworkInput) -> Result<Vec<Vec<Detection>>, FaceSsdError> {
+        let priors = self.priors.of(batch.size());
+        let mut outputs = self.runner.run(batch.values(), batch.shape())?.into_iter();
+        let (deltas, logits) = (outputs.next(), outputs.next());
+        let (deltas, logits) = (deltas.unwrap_or_default(), logits.unwrap_or_default());
+        let count = priors.as_slice().len().max(1);
+        let images = deltas.chunks(4 * count).zip(logits.chunks(2 * count));
+        Ok(images
+            .map(|(deltas, logits)| self.config.postprocess.detections(&priors, deltas, logits))
             .collect())
     }
 
-    /// The confident detections as boxes in a picture of `width` x `height` pixels.
-    fn to_faces(&self, detections: &[Detection], width: u32, height: u32) -> Vec<Face> {
-        detections
-            .iter()
-            .filter(|detection| detection.confidence >= self.config.min_confidence)
-            .filter_map(|detection| {
-                let bbox = detection.bbox.to_pixels(width, height)?;
-                Some(Face { bbox, confidence: detection.confidence })
-            })
-            .collect()
+    /// Returns the memory that is kept for the next image.
+    pub fn trim(&self) {
+        self.runner.trim();
+    }
+}
+
+/// Detections as boxes in an image; what is less than a pixel wide or high there is left out.
+fn to_faces(detections: &[Detection], size: ImageSize) -> Vec<Face> {
+    let faces = detections.iter().map(|detection| Face {
+        bbox: detection.bbox.to_pixels(size).clamp(size),
+        score: detection.score,
+    });
+    faces.filter(|face| face.bbox.width() >= 1.0 && face.bbox.height() >= 1.0).collect()
+}
+
+/// Prior boxes of the sizes seen last: a folder or a camera has few.
+#[derive(Debug)]
+struct PriorCache {
+    layout: PriorLayout,
+    /// Most recently used last.
+    recent: Mutex<Vec<(ImageSize, Arc<PriorBoxes>)>>,
+}
+
+impl PriorCache {
+    /// Sizes that are kept: some megabytes at the default input size.
+    const CAPACITY: usize = 16;
+
+    fn new(layout: PriorLayout) -> Self {
+        Self { layout, recent: Mutex::default() }
+    }
+
+    fn of(&self, size: ImageSize) -> Arc<PriorBoxes> {
+        // A panic elsewhere leaves the list whole.
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let priors = match recent.iter().position(|(of, _)| *of == size) {
+            Some(at) => recent.remove(at).1,
+            None => Arc::new(PriorBoxes::new(self.layout, size)),
+        };
+        if recent.len() == Self::CAPACITY {
+            recent.remove(0);
+        }
+        recent.push((size, Arc::clone(&priors)));
+        priors
     }
 }

@@ -1,43 +1,37 @@
 //! The res10 face detector of OpenCV, a ResNet-10 SSD, on the [Burn](burn) framework.
 //!
-//! Stands alone: an [`image::RgbImage`] in, face boxes in its pixels out. The weights are embedded.
+//! Stands alone: an image in, face boxes in its pixels out. The weights are embedded unless the
+//! default feature `embedded-weights` is off.
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use face_ssd::{FaceDetector, FaceDetectorConfig};
 //!
 //! let detector = FaceDetector::new(FaceDetectorConfig::default(), &Device::flex())?;
-//! let photo = image::open("../../examples/astronaut.jpg")?.to_rgb8();
-//! let faces = detector.detect(&photo)?;
-//!
-//! assert_eq!(faces.len(), 1);
-//! assert!(faces[0].confidence > 0.9);
-//! let centre = (faces[0].bbox.x_min + faces[0].bbox.x_max) / 2.0;
-//! assert!((centre - 224.0).abs() < 20.0);
+//! let image = image::RgbImage::new(320, 240);
+//! for face in detector.detect(&image)? {
+//!     println!("{:?} {:.3}", face.bbox, face.score);
+//! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The way of a picture: [`InputSize`] and [`input`](InputBatch) make the network's tensor,
-//! [`network::Res10Ssd`] runs, [`PriorBoxes`] and [`decode`](DetectionOutput) turn its output into
-//! boxes, [`non_maximum_suppression`] removes the doubles.
+//! The way of an image: [`InputSize`] chooses the size of the network's input, which
+//! [`image_input`] makes; [`network::Res10Ssd`] runs; [`PriorBoxes`] and [`PostprocessConfig`] turn
+//! its output into boxes.
 
-mod boxes;
-mod decode;
 mod detector;
 mod error;
-mod execution;
-mod input;
+mod input_size;
 pub mod network;
-mod nms;
+mod postprocess;
 mod priors;
 mod weights;
 
-pub use boxes::{NormalizedBox, PixelBox};
-pub use decode::{Detection, DetectionOutput};
 pub use detector::{Face, FaceDetector, FaceDetectorConfig};
 pub use error::FaceSsdError;
 pub use fused_cpu::Engine;
-pub use input::{InputBatch, InputSize, MEAN_BGR};
-pub use nms::non_maximum_suppression;
-pub use priors::{PriorBox, PriorBoxes, PriorLayout, VARIANCES};
-pub use weights::{NETWORK_NAME, WeightsSource};
+pub use input_size::{InputSize, MEAN_BGR, NORMALIZATION};
+pub use postprocess::{Detection, PostprocessConfig};
+pub use priors::{MatchConfig, PriorBox, PriorBoxes, PriorLayout, PriorMatch, VARIANCES};
+pub use weights::NETWORK_NAME;
+pub use weights_file::WeightsSource;

@@ -2,9 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
+use geometry::{ImageSize, UnitBox};
 use serde::{Deserialize, Serialize};
 
-use crate::{FaceSsdError, NormalizedBox};
+use crate::FaceSsdError;
 
 /// Scales of the four predicted offsets (centre x, centre y, width, height), from `deploy.prototxt`.
 pub const VARIANCES: [f32; 4] = [0.1, 0.1, 0.2, 0.2];
@@ -32,7 +33,7 @@ const LEVELS: [PriorLevel; 6] = [
     PriorLevel { min_size: 264.0, max_size: 315.0, aspect_ratios: &[2.0], caffe_step: 300.0, step_is_stride: false },
 ];
 
-/// Number of prior boxes a cell of each feature map.
+/// Number of prior boxes per cell of each feature map.
 pub(crate) const PRIORS_PER_CELL: [usize; 6] = {
     let mut counts = [0; 6];
     let mut level = 0;
@@ -53,7 +54,7 @@ pub enum PriorLayout {
     #[default]
     Corrected,
     /// The steps of `deploy.prototxt`. Those of the last two maps, 100 and 300 pixels over 5 x 5
-    /// cells, put priors far outside the picture and so yield ghost boxes. For parity with OpenCV.
+    /// cells, put priors far outside the image and so yield ghost boxes. For parity with OpenCV.
     Caffe,
 }
 
@@ -78,7 +79,7 @@ impl FromStr for PriorLayout {
     }
 }
 
-/// A prior box in fractions of the picture.
+/// A prior box in fractions of the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PriorBox {
     /// Centre, from the left.
@@ -93,8 +94,8 @@ pub struct PriorBox {
 
 impl PriorBox {
     /// The prior's own edges.
-    pub fn to_box(&self) -> NormalizedBox {
-        NormalizedBox {
+    pub fn to_box(&self) -> UnitBox {
+        UnitBox {
             x_min: self.center_x - self.width / 2.0,
             y_min: self.center_y - self.height / 2.0,
             x_max: self.center_x + self.width / 2.0,
@@ -102,16 +103,56 @@ impl PriorBox {
         }
     }
 
-    /// The box that the four predicted `offsets` make of this prior (`CENTER_SIZE` code of SSD).
-    pub fn decode(&self, offsets: [f32; 4]) -> NormalizedBox {
+    /// The box that four predicted deltas make of this prior (`CENTER_SIZE` code of SSD).
+    pub fn decode(&self, deltas: [f32; 4]) -> UnitBox {
         Self {
-            center_x: VARIANCES[0] * offsets[0] * self.width + self.center_x,
-            center_y: VARIANCES[1] * offsets[1] * self.height + self.center_y,
-            width: (VARIANCES[2] * offsets[2]).exp() * self.width,
-            height: (VARIANCES[3] * offsets[3]).exp() * self.height,
+            center_x: VARIANCES[0] * deltas[0] * self.width + self.center_x,
+            center_y: VARIANCES[1] * deltas[1] * self.height + self.center_y,
+            width: (VARIANCES[2] * deltas[2]).exp() * self.width,
+            height: (VARIANCES[3] * deltas[3]).exp() * self.height,
         }
         .to_box()
     }
+
+    /// The deltas that [`PriorBox::decode`] turns into `bbox`, which must have an area.
+    pub fn encode(&self, bbox: &UnitBox) -> [f32; 4] {
+        let center_x = (bbox.x_min + bbox.x_max) / 2.0;
+        let center_y = (bbox.y_min + bbox.y_max) / 2.0;
+        [
+            (center_x - self.center_x) / self.width / VARIANCES[0],
+            (center_y - self.center_y) / self.height / VARIANCES[1],
+            (bbox.width() / self.width).ln() / VARIANCES[2],
+            (bbox.height() / self.height).ln() / VARIANCES[3],
+        ]
+    }
+}
+
+/// Thresholds of [`PriorBoxes::match_to`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MatchConfig {
+    /// A prior of at least this IoU with a face is to find it. Default: 0.5, as in SSD's paper.
+    pub positive_iou: f32,
+    /// A prior of less than this IoU with every face is background; between the two it counts
+    /// neither way. Default: 0.5.
+    pub negative_iou: f32,
+}
+
+impl Default for MatchConfig {
+    fn default() -> Self {
+        Self { positive_iou: 0.5, negative_iou: 0.5 }
+    }
+}
+
+/// What a prior is to find in a training image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PriorMatch {
+    /// The face of this index.
+    Face(usize),
+    /// No face.
+    Background,
+    /// Either: it does not count.
+    Ignored,
 }
 
 /// All prior boxes for one input size, in the order of the network's output: by feature map, row,
@@ -120,8 +161,9 @@ impl PriorBox {
 pub struct PriorBoxes(Vec<PriorBox>);
 
 impl PriorBoxes {
-    /// Lays the priors out for an input of `width` x `height` pixels.
-    pub fn new(layout: PriorLayout, width: u32, height: u32) -> Self {
+    /// Lays the priors out for a network input of a size.
+    pub fn new(layout: PriorLayout, size: ImageSize) -> Self {
+        let ImageSize { width, height } = size;
         let (input_width, input_height) = (width as f32, height as f32);
         let mut priors = Vec::new();
         for (level, (columns, rows)) in LEVELS.iter().zip(feature_map_sizes(width, height)) {
@@ -145,6 +187,38 @@ impl PriorBoxes {
             }
         }
         Self(priors)
+    }
+
+    /// What each prior is to find among `faces`: the face it overlaps most, if enough. Every face
+    /// also gets the prior that overlaps it most, unless a face before it took that one.
+    pub fn match_to(&self, faces: &[UnitBox], config: &MatchConfig) -> Vec<PriorMatch> {
+        let mut best_prior = vec![(0.0f32, None); faces.len()];
+        let mut matches: Vec<PriorMatch> = Vec::with_capacity(self.0.len());
+        for (index, prior) in self.0.iter().enumerate() {
+            let edges = prior.to_box();
+            let mut best = (0.0, None);
+            for (face, bbox) in faces.iter().enumerate() {
+                let iou = edges.iou(bbox);
+                if iou > best.0 {
+                    best = (iou, Some(face));
+                }
+                if iou > best_prior[face].0 {
+                    best_prior[face] = (iou, Some(index));
+                }
+            }
+            matches.push(match best {
+                (iou, Some(face)) if iou >= config.positive_iou => PriorMatch::Face(face),
+                (iou, _) if iou >= config.negative_iou => PriorMatch::Ignored,
+                _ => PriorMatch::Background,
+            });
+        }
+        let mut taken = Vec::new();
+        for (face, (_, prior)) in best_prior.into_iter().enumerate() {
+            let Some(prior) = prior.filter(|prior| !taken.contains(prior)) else { continue };
+            matches[prior] = PriorMatch::Face(face);
+            taken.push(prior);
+        }
+        matches
     }
 
     /// The priors.
@@ -187,20 +261,20 @@ mod tests {
 
     #[test]
     fn the_maps_of_the_reference_input() {
-        // Cells and priors a cell as docs of the Caffe model give them: 8892 priors in all.
+        // Cells and priors per cell as documents of the Caffe model give them: 8892 priors in all.
         let maps = feature_map_sizes(300, 300);
         assert_eq!(maps.map(|(columns, _)| columns), [38, 19, 10, 5, 5, 5]);
         assert_eq!(PRIORS_PER_CELL, [4, 6, 6, 6, 4, 4]);
         for layout in [PriorLayout::Caffe, PriorLayout::Corrected] {
-            assert_eq!(PriorBoxes::new(layout, 300, 300).as_slice().len(), 8892);
+            assert_eq!(PriorBoxes::new(layout, (300, 300).into()).as_slice().len(), 8892);
         }
     }
 
     #[test]
-    fn corrected_centres_lie_within_a_cell_of_the_picture_caffe_ones_do_not() {
+    fn corrected_centres_lie_within_a_cell_of_the_image_caffe_ones_do_not() {
         for (width, height) in [(300, 300), (480, 360), (270, 480), (480, 32)] {
             let farthest = |layout| {
-                let priors = PriorBoxes::new(layout, width, height);
+                let priors = PriorBoxes::new(layout, (width, height).into());
                 let beyond = |prior: &PriorBox| {
                     let right = (prior.center_x - 1.0) * width as f32;
                     right.max((prior.center_y - 1.0) * height as f32)
@@ -210,6 +284,40 @@ mod tests {
             assert!(farthest(PriorLayout::Corrected) < 64.0);
             assert!(farthest(PriorLayout::Caffe) > 100.0);
         }
+    }
+
+    #[test]
+    fn encoded_boxes_decode_to_themselves() {
+        for prior in PriorBoxes::new(PriorLayout::Corrected, (96, 64).into()).as_slice() {
+            let bbox = UnitBox { x_min: 0.2, y_min: 0.3, x_max: 0.55, y_max: 0.9 };
+            let back = prior.decode(prior.encode(&bbox));
+            for (a, b) in [(back.x_min, bbox.x_min), (back.y_max, bbox.y_max)] {
+                assert!((a - b).abs() < 1e-5, "{prior:?}: {back:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn priors_match_the_faces_they_overlap() {
+        let priors = PriorBoxes::new(PriorLayout::Corrected, (300, 300).into());
+        // One face on a prior, one so small that no prior overlaps it enough.
+        let on_prior = priors.as_slice()[700].to_box();
+        let tiny = UnitBox { x_min: 0.8, y_min: 0.8, x_max: 0.82, y_max: 0.82 };
+        let config = MatchConfig { positive_iou: 0.5, negative_iou: 0.35 };
+        let matches = priors.match_to(&[on_prior, tiny], &config);
+        assert_eq!(matches[700], PriorMatch::Face(0));
+        assert_eq!(matches.iter().filter(|found| **found == PriorMatch::Face(1)).count(), 1);
+        for (found, prior) in matches.iter().zip(priors.as_slice()) {
+            let iou = prior.to_box().iou(&on_prior);
+            match found {
+                PriorMatch::Face(0) => assert!(iou >= 0.5),
+                PriorMatch::Ignored => assert!((0.35..0.5).contains(&iou)),
+                PriorMatch::Background => assert!(iou < 0.35),
+                PriorMatch::Face(_) => {}
+            }
+        }
+        let none = priors.match_to(&[], &config);
+        assert!(none.iter().all(|found| *found == PriorMatch::Background));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Decoding and suppression against a slow implementation written from SSD's definition, in f64.
 
-use face_ssd::{DetectionOutput, PriorBoxes, PriorLayout};
+use face_ssd::{PostprocessConfig, PriorBoxes, PriorLayout};
 use proptest::prelude::*;
 
 /// A box of two corners and its score.
@@ -44,13 +44,15 @@ fn suppress(mut boxes: Vec<Scored>, max_iou: f64, keep: usize) -> Vec<Scored> {
     kept
 }
 
-fn settings() -> impl Strategy<Value = DetectionOutput> {
+fn settings() -> impl Strategy<Value = PostprocessConfig> {
     (0.0..0.9f32, 0.1..0.9f32, 1..60usize, 1..40usize).prop_map(
-        |(min_confidence, max_iou, top_k, keep)| DetectionOutput {
-            min_confidence,
-            max_iou,
-            top_k,
-            keep,
+        |(score_threshold, iou_threshold, max_candidates, max_detections)| {
+            let mut config = PostprocessConfig::default();
+            config.score_threshold = score_threshold;
+            config.iou_threshold = iou_threshold;
+            config.max_candidates = max_candidates;
+            config.max_detections = max_detections;
+            config
         },
     )
 }
@@ -60,38 +62,45 @@ proptest! {
     fn detections_equal_the_slow_ones(
         (output, values) in settings().prop_flat_map(|output| {
             // An input of 32 x 48 pixels has 4 x 6 cells at first, and so on: a few hundred priors.
-            let priors = PriorBoxes::new(PriorLayout::Corrected, 32, 48).as_slice().len();
-            let offsets = [-3.0..3.0f32, -3.0..3.0f32, -3.0..3.0f32, -3.0..3.0f32];
-            (Just(output), prop::collection::vec((offsets, 0.0..1.0f32), priors))
+            let priors = PriorBoxes::new(PriorLayout::Corrected, (32, 48).into()).as_slice().len();
+            let deltas = [-3.0..3.0f32, -3.0..3.0f32, -3.0..3.0f32, -3.0..3.0f32];
+            // On a grid, so that scores are equal or clearly apart.
+            let logit = || (-192..192i32).prop_map(|step| step as f32 / 64.0);
+            let logits = (logit(), logit()).prop_map(<[f32; 2]>::from);
+            (Just(output), prop::collection::vec((deltas, logits), priors))
         })
     ) {
-        let priors = PriorBoxes::new(PriorLayout::Corrected, 32, 48);
-        let locations: Vec<f32> = values.iter().flat_map(|(offsets, _)| *offsets).collect();
-        let confidences: Vec<f32> = values.iter().flat_map(|(_, face)| [1.0 - face, *face]).collect();
-        let ours = output.decode(&priors, &locations, &confidences);
+        let priors = PriorBoxes::new(PriorLayout::Corrected, (32, 48).into());
+        let deltas: Vec<f32> = values.iter().flat_map(|(deltas, _)| *deltas).collect();
+        let logits: Vec<f32> = values.iter().flat_map(|(_, logits)| *logits).collect();
+        let ours = output.detections(&priors, &deltas, &logits);
 
         let mut boxes: Vec<Scored> = priors
             .as_slice()
             .iter()
             .zip(&values)
-            .filter(|(_, (_, face))| *face > output.min_confidence)
-            .map(|(prior, (offsets, face))| {
+            .map(|(prior, (deltas, [background, face]))| {
                 let edges = prior.to_box();
                 let prior = [edges.x_min, edges.y_min, edges.x_max, edges.y_max].map(f64::from);
-                (decode(prior, offsets.map(f64::from)), f64::from(*face))
+                let score = 1.0 / (1.0 + f64::from(background - face).exp());
+                (decode(prior, deltas.map(f64::from)), score)
             })
             .collect();
+        // A score within rounding of the threshold may fall either way.
+        let threshold = f64::from(output.score_threshold);
+        prop_assume!(boxes.iter().all(|(_, score)| (score - threshold).abs() > 1e-6));
+        boxes.retain(|(_, score)| *score >= threshold);
         boxes.sort_by(|a, b| b.1.total_cmp(&a.1));
-        boxes.truncate(output.top_k);
+        boxes.truncate(output.max_candidates);
         // An overlap within rounding of the limit may fall either way.
-        let near = |a: &Scored, b: &Scored| (iou(a.0, b.0) - f64::from(output.max_iou)).abs() < 1e-5;
+        let near = |a: &Scored, b: &Scored| (iou(a.0, b.0) - f64::from(output.iou_threshold)).abs() < 1e-5;
         let close = boxes.iter().enumerate().any(|(i, a)| boxes[..i].iter().any(|b| near(a, b)));
         prop_assume!(!close);
 
-        let slow = suppress(boxes, f64::from(output.max_iou), output.keep);
+        let slow = suppress(boxes, f64::from(output.iou_threshold), output.max_detections);
         prop_assert_eq!(ours.len(), slow.len());
         for (ours, (edges, score)) in ours.iter().zip(&slow) {
-            prop_assert_eq!(f64::from(ours.confidence), *score);
+            prop_assert!((f64::from(ours.score) - score).abs() < 1e-6);
             let bbox = ours.bbox;
             for (ours, slow) in [bbox.x_min, bbox.y_min, bbox.x_max, bbox.y_max].iter().zip(edges) {
                 prop_assert!((f64::from(*ours) - slow).abs() < 1e-4);

@@ -1,22 +1,47 @@
 //! What can go wrong.
 
-use burn::tensor::CaptureError;
+use crate::Window;
 
 /// Why a network cannot be compiled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
     /// Burn could not record the network's operations.
+    #[cfg(feature = "burn")]
     #[error("the network's operations could not be recorded: {0:?}")]
-    Capture(CaptureError),
-    /// An output is not a tensor that the network made from its input.
+    Capture(burn::tensor::CaptureError),
+    /// An output is not a tensor that the network computes from its input.
     #[error("an output of the network does not come from its input")]
     Output,
     /// The network does something that a plan cannot.
-    #[error("a plan cannot hold this operation: {0}")]
+    #[error("unsupported operation: {0}")]
     Unsupported(String),
-    /// The processor lacks the instruction set that was asked for.
-    #[error("this processor has no {0}")]
+    /// Weights have another number of values than their operation needs.
+    #[error("{what}: {found} values, expected {expected}")]
+    Weights {
+        /// The parameter.
+        what: &'static str,
+        /// Values needed.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// An operation cannot read these channels.
+    #[error("{operation} cannot read values of {found:?} channels")]
+    Channels {
+        /// The operation.
+        operation: &'static str,
+        /// Channels of its inputs.
+        found: Vec<usize>,
+    },
+    /// A window has a field that is zero or beyond any sensible size.
+    #[error("invalid window {0:?}")]
+    Window(Window),
+    /// A value is used that the graph does not have.
+    #[error("the graph has no value {0}")]
+    UnknownValue(usize),
+    /// The processor lacks the requested instruction set.
+    #[error("this processor does not support {0}")]
     Isa(crate::Isa),
 }
 
@@ -25,9 +50,9 @@ pub enum CompileError {
 #[non_exhaustive]
 pub enum RunError {
     /// The input has too few or too many values.
-    #[error("{found} values are no input of shape {shape:?}, which has {}", shape.iter().product::<usize>())]
+    #[error("an input of shape {shape:?} does not have {found} values")]
     Input {
-        /// The shape named: pictures, height, width, channels.
+        /// The shape given: images, height, width, channels.
         shape: [usize; 4],
         /// Number of values given.
         found: usize,
@@ -40,21 +65,27 @@ pub enum RunError {
         /// What was given.
         found: usize,
     },
-    /// A window of the network does not fit a picture of this size.
-    #[error("a picture of {width} x {height} pixels is too small for the network")]
+    /// A window of the network does not fit an image of this size.
+    #[error("an image of {width} x {height} pixels is too small for the network")]
     TooSmall {
-        /// Width of the picture.
+        /// Width of the image.
         width: usize,
-        /// Height of the picture.
+        /// Height of the image.
         height: usize,
     },
-    /// Pictures that are added or joined within the network have different sizes at this input
+    /// The shape is beyond what this machine can address or allocate.
+    #[error("an input of shape {shape:?} needs more memory than there is")]
+    TooLarge {
+        /// The shape given: images, height, width, channels.
+        shape: [usize; 4],
+    },
+    /// Values that are added or concatenated in the network have different sizes at this input
     /// size.
-    #[error("branches of the network differ in size on a picture of {width} x {height} pixels")]
+    #[error("branches of the network differ in size on an image of {width} x {height} pixels")]
     Branches {
-        /// Width of the picture.
+        /// Width of the image.
         width: usize,
-        /// Height of the picture.
+        /// Height of the image.
         height: usize,
     },
 }

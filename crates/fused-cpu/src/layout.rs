@@ -1,18 +1,18 @@
-//! Where every value lies in the arena, for a picture of one size.
+//! Where every value lies in the arena, for an image of one size.
 
 use crate::{
     Plan, RunError,
     graph::ValueId,
-    kernel::{
-        View, Window,
-        convolution::Run,
-        winograd::{PLACES, Tiles},
-    },
-    plan::{Halo, Inside, Join, Kernel, Part, Source, Step, Value},
+    ops::{Halo, Part, SizeRule, Span},
+    plan::{Inside, Operand, Value},
+    view::View,
 };
 
 /// Values begin at multiples of so many floats: a cache line.
 const ALIGNMENT: usize = 16;
+
+/// Largest height or width of a value, in pixels.
+pub(crate) const MAX_SIDE: usize = 1 << 24;
 
 /// Sizes and places of all values of a plan.
 #[derive(Debug, Clone, Default)]
@@ -28,14 +28,14 @@ pub(crate) struct Layout {
     pub(crate) steps: Vec<StepLayout>,
 }
 
-/// What depends on the pictures' size in a step.
+/// What depends on the image's size in a step.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StepLayout {
-    /// A value with a halo, whose first part this step makes.
-    pub(crate) fresh: Option<ValueId>,
-    /// What each output pixel of a dense convolution reads.
-    pub(crate) runs: Vec<Run>,
-    /// Where the step keeps what it needs only itself.
+    /// Values with a halo, whose first part this step makes.
+    pub(crate) fresh: Vec<ValueId>,
+    /// See [`crate::ops::Kernel::spans`].
+    pub(crate) spans: Vec<Span>,
+    /// Where the step keeps what only it needs.
     pub(crate) scratch: usize,
 }
 
@@ -47,135 +47,156 @@ struct Region {
 }
 
 impl Layout {
-    /// Lays out a picture of a height and width.
+    /// Lays out an image of a height and width.
     pub(crate) fn new(plan: &Plan, size: [usize; 2]) -> Result<Self, RunError> {
+        let too_large =
+            || RunError::TooLarge { shape: [1, size[0], size[1], plan.input_channels()] };
         let sizes = sizes(plan, size)?;
         let lifetimes = lifetimes(plan);
         let mut layout = Self { plan: plan.number, size, ..Self::default() };
 
         let mut regions: Vec<Option<Region>> = vec![None; plan.values.len()];
         let mut live: Vec<(Region, usize)> = Vec::new();
-        for step in 0..plan.steps.len() {
-            live.retain(|(_, last)| *last >= step);
-            let mut fresh = None;
+        for (number, step) in plan.steps.iter().enumerate() {
+            live.retain(|(_, last)| *last >= number);
+            let mut step_layout = StepLayout::default();
             for (value, lifetime) in lifetimes.iter().enumerate() {
-                let Some(lifetime) = lifetime.filter(|lifetime| lifetime.first == step) else {
+                let Some(lifetime) = lifetime.filter(|lifetime| lifetime.first == number) else {
                     continue;
                 };
-                let [row, column] = sizes[value];
                 let Value { channels, halo, .. } = plan.values[value];
-                let rows = halo.before[0] + row + halo.after[0];
-                let columns = halo.before[1] + column + halo.after[1];
-                let floats = rows * columns * channels;
-                let region = Region { start: first_gap(&live, floats), floats };
-                layout.floats = layout.floats.max(region.start + floats);
+                let floats = floats(sizes[value], halo, channels).ok_or_else(too_large)?;
+                let start = first_gap(&live, floats).ok_or_else(too_large)?;
+                let region = Region { start, floats };
+                layout.floats = layout.floats.max(start + floats);
                 live.push((region, lifetime.last));
                 live.sort_by_key(|(region, _)| region.start);
                 regions[value] = Some(region);
                 if halo != Halo::NONE {
-                    fresh = Some(value);
+                    step_layout.fresh.push(ValueId(value));
                 }
             }
-            let floats = scratch_floats(&plan.steps[step], &sizes);
-            let scratch = first_gap(&live, floats);
-            layout.floats = layout.floats.max(scratch + floats);
-            layout.steps.push(StepLayout { fresh, runs: Vec::new(), scratch });
+            let output = sizes[step.output.index()];
+            let floats = step.kernel.scratch_floats(output).ok_or_else(too_large)?;
+            step_layout.scratch = first_gap(&live, floats).ok_or_else(too_large)?;
+            layout.floats = layout.floats.max(step_layout.scratch + floats);
+            layout.steps.push(step_layout);
+        }
+        // Byte offsets must stay addressable, too.
+        if layout.floats > isize::MAX as usize / size_of::<f32>() {
+            return Err(too_large());
         }
 
         layout.views = vec![View::default(); plan.values.len()];
         for value in 0..plan.values.len() {
-            layout.views[value] = view(plan, &sizes, &regions, value);
+            layout.views[value] = view(plan, &sizes, &regions, ValueId(value));
         }
+        let channels = plan.input_channels();
+        let (height, width) = (size[0], size[1]);
+        let input =
+            View { origin: 0, row: width * channels, pixel: channels, height, width, channels };
         for (step, layout_of) in plan.steps.iter().zip(&mut layout.steps) {
-            if let (Kernel::Convolution { inputs, window, .. }, Source::Value(input)) =
-                (&step.kernel, step.input)
-            {
-                layout_of.runs = runs(window, *inputs, &layout.views[input]);
-            }
+            let view = match step.input {
+                Operand::Input => &input,
+                Operand::Value(value) => &layout.views[value.index()],
+            };
+            layout_of.spans = step.kernel.spans(view);
         }
         Ok(layout)
     }
 }
 
-/// The runs of input floats that a window reads, from its upper left corner.
-fn runs(window: &Window, inputs: usize, input: &View) -> Vec<Run> {
-    let [rows, columns] = window.kernel;
-    // Neighbouring pixels are one run where nothing lies between them.
-    let joined = window.dilation[1] == 1 && input.pixel == inputs;
-    let (columns, length) = if joined { (1, columns * inputs) } else { (columns, inputs) };
-    (0..rows)
-        .flat_map(|ky| (0..columns).map(move |kx| (ky, kx)))
-        .map(|(ky, kx)| Run {
-            offset: ky * window.dilation[0] * input.row + kx * window.dilation[1] * input.pixel,
-            length,
-        })
-        .collect()
+/// Floats of an image with its halo; none if they cannot be addressed.
+fn floats([height, width]: [usize; 2], halo: Halo, channels: usize) -> Option<usize> {
+    let rows = halo.begin[0] + height + halo.end[0];
+    let columns = halo.begin[1] + width + halo.end[1];
+    rows.checked_mul(columns)?.checked_mul(channels)
 }
 
-/// Most tiles of Winograd's convolution that are transformed before they are multiplied.
-pub(crate) const WINOGRAD_TILES: usize = 128;
-
-fn scratch_floats(step: &Step, sizes: &[[usize; 2]]) -> usize {
-    let Kernel::Winograd { inputs, bias, window, .. } = &step.kernel else { return 0 };
-    let tiles = Tiles::new(window, sizes[step.output]).count();
-    PLACES * tiles.min(WINOGRAD_TILES) * (inputs + bias.len())
-}
-
-/// The lowest start of `floats` floats between what is live, which is sorted.
-fn first_gap(live: &[(Region, usize)], floats: usize) -> usize {
-    let mut start = 0;
+/// The lowest start of `floats` floats between what is live, which is sorted; none if that is
+/// beyond what can be addressed.
+fn first_gap(live: &[(Region, usize)], floats: usize) -> Option<usize> {
+    let mut start = 0usize;
     for (region, _) in live {
-        if start + floats <= region.start {
+        if start.checked_add(floats)? <= region.start {
             break;
         }
-        start = start.max((region.start + region.floats).next_multiple_of(ALIGNMENT));
+        let end = region.start.checked_add(region.floats)?;
+        start = start.max(end.checked_next_multiple_of(ALIGNMENT)?);
     }
-    start
+    start.checked_add(floats)?;
+    Some(start)
 }
 
 /// Height and width of every value.
 fn sizes(plan: &Plan, [height, width]: [usize; 2]) -> Result<Vec<[usize; 2]>, RunError> {
+    let too_large = RunError::TooLarge { shape: [1, height, width, plan.input_channels()] };
     let mut sizes = vec![[0; 2]; plan.values.len()];
-    sizes[0] = [height, width];
-    for step in &plan.steps {
-        let [rows, columns] = match step.input {
-            Source::Input => [height, width],
-            Source::Value(value) => sizes[value],
+    for (value, Value { channels, size, .. }) in plan.values.iter().enumerate() {
+        let made = match size {
+            None => Some([height, width]),
+            Some((rule, inputs)) => {
+                let inputs: Vec<([usize; 2], usize)> = inputs
+                    .iter()
+                    .map(|input| (sizes[input.index()], plan.values[input.index()].channels))
+                    .collect();
+                apply(*rule, &inputs, *channels).ok_or(RunError::Branches { width, height })?
+            }
         };
-        let branches = Err(RunError::Branches { width, height });
-        let size = match &step.kernel {
-            Kernel::Convolution { window, .. }
-            | Kernel::Winograd { window, .. }
-            | Kernel::Depthwise { window, .. }
-            | Kernel::Pool { window, .. } => {
-                [window.positions(0, rows), window.positions(1, columns)]
-            }
-            Kernel::GlobalAverage => [1, 1],
-            Kernel::Joined(Join::Flatten) => {
-                let Source::Value(input) = step.input else { return branches };
-                let channels = plan.values[step.output].channels;
-                [1, rows * columns * plan.values[input].channels / channels]
-            }
-            Kernel::Joined(Join::Pixels(parts)) => {
-                [1, parts.iter().map(|part| sizes[*part][1]).sum()]
-            }
-            Kernel::Joined(Join::Channels(parts)) => {
-                if parts.iter().any(|part| sizes[*part] != [rows, columns]) {
-                    return branches;
-                }
-                [rows, columns]
-            }
-            _ => [rows, columns],
-        };
-        if size.contains(&0) {
+        let made = made.filter(|made| made.iter().all(|side| *side <= MAX_SIDE));
+        let made = made.ok_or_else(|| too_large.clone())?;
+        // A value that fusion removed keeps its number; nobody asks for its size.
+        if made.contains(&0) && (size.is_some() || value == 0) {
             return Err(RunError::TooSmall { width, height });
         }
-        if step.other.is_some_and(|other| sizes[other] != size) {
-            return branches;
+        sizes[value] = made;
+    }
+    for step in &plan.steps {
+        let other = match step.other {
+            Some(Operand::Value(other)) => sizes[other.index()],
+            Some(Operand::Input) => [height, width],
+            None => continue,
+        };
+        if other != sizes[step.output.index()] {
+            return Err(RunError::Branches { width, height });
         }
-        sizes[step.output] = size;
     }
     Ok(sizes)
+}
+
+/// The size that a rule makes of the inputs' sizes and channels. The outer option is none if the
+/// inputs do not agree, the inner one if the result cannot be addressed.
+fn apply(
+    rule: SizeRule,
+    inputs: &[([usize; 2], usize)],
+    channels: usize,
+) -> Option<Option<[usize; 2]>> {
+    let &(first @ [rows, columns], input_channels) = inputs.first()?;
+    Some(match rule {
+        SizeRule::Same => {
+            if inputs.iter().any(|(size, _)| *size != first) {
+                return None;
+            }
+            Some(first)
+        }
+        SizeRule::Window(window) => Some([window.positions(0, rows), window.positions(1, columns)]),
+        SizeRule::Pixel => Some([1, 1]),
+        SizeRule::Scaled(factors) => {
+            rows.checked_mul(factors[0]).zip(columns.checked_mul(factors[1])).map(<[_; 2]>::from)
+        }
+        SizeRule::Row { channels: each } => {
+            debug_assert_eq!(each, channels);
+            let floats = rows.checked_mul(columns).and_then(|n| n.checked_mul(input_channels));
+            floats.map(|floats| [1, floats / each])
+        }
+        SizeRule::Pixels => {
+            if inputs.iter().any(|(size, _)| size[0] != 1) {
+                return None;
+            }
+            let sum = inputs.iter().try_fold(0usize, |sum, (size, _)| sum.checked_add(size[1]));
+            sum.map(|sum| [1, sum])
+        }
+    })
 }
 
 /// The first step that writes a value and the last one that reads it.
@@ -189,17 +210,16 @@ struct Lifetime {
 fn lifetimes(plan: &Plan) -> Vec<Option<Lifetime>> {
     let mut lifetimes: Vec<Option<Lifetime>> = vec![None; plan.values.len()];
     let mut touch = |value: ValueId, step: usize| {
-        let lifetime =
-            lifetimes[place_of(plan, value)].get_or_insert(Lifetime { first: step, last: step });
+        let lifetime = lifetimes[place_of(plan, value).index()]
+            .get_or_insert(Lifetime { first: step, last: step });
         lifetime.last = lifetime.last.max(step);
     };
     for (at, step) in plan.steps.iter().enumerate() {
         touch(step.output, at);
-        if let Source::Value(value) = step.input {
-            touch(value, at);
-        }
-        if let Some(value) = step.other {
-            touch(value, at);
+        for operand in [Some(step.input), step.other].into_iter().flatten() {
+            if let Operand::Value(value) = operand {
+                touch(value, at);
+            }
         }
     }
     for output in &plan.outputs {
@@ -210,22 +230,22 @@ fn lifetimes(plan: &Plan) -> Vec<Option<Lifetime>> {
 
 /// The value that a value lies in, at last.
 fn place_of(plan: &Plan, value: ValueId) -> ValueId {
-    match &plan.values[value].inside {
+    match &plan.values[value.index()].inside {
         Some(inside) => place_of(plan, inside.parent),
         None => value,
     }
 }
 
 fn view(plan: &Plan, sizes: &[[usize; 2]], regions: &[Option<Region>], value: ValueId) -> View {
-    let [height, width] = sizes[value];
-    let Value { channels, halo, inside } = &plan.values[value];
+    let [height, width] = sizes[value.index()];
+    let Value { channels, halo, inside, .. } = &plan.values[value.index()];
     let channels = *channels;
     match inside {
         None => {
             // Values that are never touched have no place, and no use for one.
-            let start = regions[value].map_or(0, |region| region.start);
-            let row = (halo.before[1] + width + halo.after[1]) * channels;
-            let origin = start + halo.before[0] * row + halo.before[1] * channels;
+            let start = regions[value.index()].map_or(0, |region| region.start);
+            let row = (halo.begin[1] + width + halo.end[1]) * channels;
+            let origin = start + halo.begin[0] * row + halo.begin[1] * channels;
             View { origin, row, pixel: channels, height, width, channels }
         }
         Some(Inside { parent, part }) => {
@@ -236,7 +256,7 @@ fn view(plan: &Plan, sizes: &[[usize; 2]], regions: &[Option<Region>], value: Va
                     View { origin: parent.origin, row, pixel: channels, height, width, channels }
                 }
                 Part::PixelsAfter(before) => {
-                    let pixels: usize = before.iter().map(|part| sizes[*part][1]).sum();
+                    let pixels: usize = before.iter().map(|part| sizes[part.index()][1]).sum();
                     let origin = parent.origin + pixels * parent.pixel;
                     View { origin, height, width, channels, ..parent }
                 }

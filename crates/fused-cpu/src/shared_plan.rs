@@ -1,4 +1,4 @@
-//! A plan with workspaces for whoever comes.
+//! A plan with a pool of workspaces, usable from several threads.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,8 @@ use crate::{Plan, RunError, Workspace};
 
 /// A plan that several threads may run at once, each in a workspace of its own.
 ///
-/// Workspaces are kept between runs: there are as many as there ever were runs at the same time.
+/// Workspaces are kept between runs: there are as many as there ever were runs at the same time,
+/// until [`SharedPlan::trim`].
 #[derive(Debug)]
 pub struct SharedPlan {
     plan: Plan,
@@ -34,11 +35,24 @@ impl SharedPlan {
         shape: [usize; 4],
         read: impl FnOnce(&Workspace) -> T,
     ) -> Result<T, RunError> {
-        // A panic elsewhere leaves the list of idle workspaces whole.
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut workspace = idle().pop().unwrap_or_default();
+        let mut workspace = self.idle().pop().unwrap_or_default();
         let result = self.plan.run(&mut workspace, input, shape).map(|()| read(&workspace));
-        idle().push(workspace);
+        self.idle().push(workspace);
         result
+    }
+
+    /// Returns the memory of all idle workspaces.
+    pub fn trim(&self) {
+        self.idle().clear();
+    }
+
+    /// Bytes held by idle workspaces.
+    pub fn workspace_bytes(&self) -> usize {
+        self.idle().iter().map(Workspace::bytes).sum()
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
+        // A panic elsewhere leaves the list of idle workspaces whole.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

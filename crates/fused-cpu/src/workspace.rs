@@ -1,32 +1,32 @@
-//! Running a plan on a batch: pictures divided among threads, outputs gathered.
+//! Running a plan on a batch: images divided among threads, outputs gathered.
 
 use rayon::prelude::*;
 
 use crate::{
     Plan, RunError,
     execution::{Execution, Spread},
-    kernel::View,
     layout::Layout,
+    view::View,
 };
 
 /// The memory that a plan runs in.
 ///
-/// It grows to what the largest picture needs on every thread and is then used again: once warm, a
-/// run on as many pictures of the same size allocates nothing. One workspace serves one run at a
+/// It grows to what the largest image needs on every thread and is then used again: once warm, a
+/// run on as many images of the same size allocates nothing. One workspace serves one run at a
 /// time.
 #[derive(Debug, Default)]
 pub struct Workspace {
-    /// One a thread, each for one picture.
+    /// One per thread, each for one image.
     arenas: Vec<Vec<f32>>,
     layout: Layout,
     outputs: Vec<Output>,
 }
 
-/// An output of all pictures.
+/// An output of all images.
 #[derive(Debug, Default)]
 struct Output {
     values: Vec<f32>,
-    /// Where it lies in a picture's arena.
+    /// Where it lies in an image's arena.
     view: View,
 }
 
@@ -36,14 +36,14 @@ impl Workspace {
         Self::default()
     }
 
-    /// An output of the last run: its values, and their shape `[pictures, height, width,
-    /// channels]`. Rows of pixels (what was flattened) have a height of 1.
+    /// An output of the last run: its values, and their shape `[images, height, width, channels]`.
+    /// Rows of pixels (what was flattened) have a height of 1.
     ///
     /// Empty if the plan has no such output or has not run.
     pub fn output(&self, index: usize) -> (&[f32], [usize; 4]) {
         let Some(Output { values, view }) = self.outputs.get(index) else { return (&[], [0; 4]) };
-        let pictures = values.len() / view.floats().max(1);
-        (values, [pictures, view.height, view.width, view.channels])
+        let images = values.len() / view.floats().max(1);
+        (values, [images, view.height, view.width, view.channels])
     }
 
     /// Bytes held.
@@ -51,45 +51,52 @@ impl Workspace {
         let outputs = self.outputs.iter().map(|output| output.values.capacity());
         4 * self.arenas.iter().map(Vec::capacity).chain(outputs).sum::<usize>()
     }
+
+    /// Returns all memory; the next run allocates what it needs.
+    pub fn trim(&mut self) {
+        *self = Self::default();
+    }
 }
 
 impl Plan {
-    /// Runs the network on pictures of shape `[pictures, height, width, channels]`, whose values
-    /// stand in this order.
+    /// Runs the network on images of shape `[images, height, width, channels]`, whose values stand
+    /// in this order.
     ///
-    /// Uses the current rayon pool's threads; neither their number nor the other pictures of the
-    /// batch change a picture's results. The outputs are then in the workspace.
+    /// Uses the current rayon pool's threads; neither their number nor the other images of the
+    /// batch change an image's results. The outputs are then in the workspace.
     ///
     /// # Errors
-    /// If `input` does not have this shape, or pictures of this size do not fit the network.
+    /// If `input` does not have this shape, images of this size do not fit the network, or they
+    /// need more memory than there is.
     pub fn run(
         &self,
         workspace: &mut Workspace,
         input: &[f32],
         shape: [usize; 4],
     ) -> Result<(), RunError> {
-        let [pictures, height, width, channels] = shape;
+        let [images, height, width, channels] = shape;
         if channels != self.input_channels() {
             return Err(RunError::Channels { expected: self.input_channels(), found: channels });
         }
-        if input.len() != shape.iter().product::<usize>() {
+        let each = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(channels));
+        let each = each.ok_or(RunError::TooLarge { shape })?;
+        if each.checked_mul(images) != Some(input.len()) {
             return Err(RunError::Input { shape, found: input.len() });
         }
-        self.prepare(workspace, [height, width], pictures)?;
-        if pictures == 0 {
+        self.prepare(workspace, [height, width], images)?;
+        if images == 0 {
             return Ok(());
         }
 
         let Workspace { arenas, layout, outputs } = workspace;
-        let each = height * width * channels;
-        let run = |arena: &mut [f32], picture: usize, spread: Spread| {
-            let input = &input[picture * each..(picture + 1) * each];
+        let run = |arena: &mut [f32], image: usize, spread: Spread| {
+            let input = &input[image * each..(image + 1) * each];
             Execution::new(self, layout, arena, input).run(spread);
         };
 
-        // Threads take a picture each as long as there are enough, and share the others.
+        // Threads take an image each as long as there are enough, and share the others.
         let threads = rayon::current_num_threads();
-        let rounds = pictures / threads;
+        let rounds = images / threads;
         for round in 0..rounds {
             let first = round * threads;
             if threads == 1 {
@@ -102,46 +109,54 @@ impl Plan {
                 gather(outputs, arena, first + thread);
             }
         }
-        for picture in rounds * threads..pictures {
-            run(&mut arenas[0], picture, Spread::Threads);
-            gather(outputs, &arenas[0], picture);
+        for image in rounds * threads..images {
+            run(&mut arenas[0], image, Spread::Threads);
+            gather(outputs, &arenas[0], image);
         }
         Ok(())
     }
 
-    /// Makes room for pictures of a size.
+    /// Makes room for images of a size.
     fn prepare(
         &self,
         workspace: &mut Workspace,
         size: [usize; 2],
-        pictures: usize,
+        images: usize,
     ) -> Result<(), RunError> {
+        let shape = [images, size[0], size[1], self.input_channels()];
+        let too_large = || RunError::TooLarge { shape };
         if (workspace.layout.plan, workspace.layout.size) != (self.number, size) {
             workspace.layout = Layout::new(self, size)?;
         }
-        let arenas = rayon::current_num_threads().min(pictures.max(1));
+        let arenas = rayon::current_num_threads().min(images.max(1));
         if workspace.arenas.len() < arenas {
             workspace.arenas.resize(arenas, Vec::new());
         }
         for arena in &mut workspace.arenas[..arenas] {
-            if arena.len() < workspace.layout.floats {
-                arena.resize(workspace.layout.floats, 0.0);
-            }
+            grow(arena, workspace.layout.floats.max(arena.len())).ok_or_else(too_large)?;
         }
         workspace.outputs.resize_with(self.outputs.len(), Output::default);
         for (output, value) in workspace.outputs.iter_mut().zip(&self.outputs) {
-            output.view = workspace.layout.views[*value];
-            output.values.resize(pictures * output.view.floats(), 0.0);
+            output.view = workspace.layout.views[value.index()];
+            let floats = images.checked_mul(output.view.floats()).ok_or_else(too_large)?;
+            grow(&mut output.values, floats).ok_or_else(too_large)?;
         }
         Ok(())
     }
 }
 
-/// Copies a picture's outputs to their places among those of the batch.
-fn gather(outputs: &mut [Output], arena: &[f32], picture: usize) {
+/// Resizes a vector; none if there is not the memory.
+fn grow(floats: &mut Vec<f32>, length: usize) -> Option<()> {
+    floats.try_reserve_exact(length.saturating_sub(floats.len())).ok()?;
+    floats.resize(length, 0.0);
+    Some(())
+}
+
+/// Copies an image's outputs to their places among those of the batch.
+fn gather(outputs: &mut [Output], arena: &[f32], image: usize) {
     for Output { values, view } in outputs {
         let floats = view.floats();
         let from = &arena[view.origin..view.origin + floats];
-        values[picture * floats..(picture + 1) * floats].copy_from_slice(from);
+        values[image * floats..(image + 1) * floats].copy_from_slice(from);
     }
 }

@@ -1,71 +1,39 @@
-//! Every operation against a naive implementation in f64, on every instruction set of the machine.
+//! Every operation against a naive implementation in f64, on every instruction set of the machine,
+//! built as graphs: needs nothing of Burn.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod naive;
 
-use burn::{
-    module::{Module, Param},
-    nn::{
-        BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d,
-        conv::{Conv2d, Conv2dConfig},
-        pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig},
-    },
-    tensor::{
-        Device, Tensor, TensorData,
-        activation::{relu, softmax},
-    },
+use fused_cpu::{
+    Activation, Clamp, Graph, Isa, Operation, Plan, RunError, SharedPlan, ValueId, Window,
+    Workspace,
+    ops::{Affine, Convolution, Flatten, L2Norm, Pool, Pooling, Upsample},
 };
-use fused_cpu::{CompileError, Isa, Outputs, Plan, RunError, Workspace};
-use naive::{Map, WindowOf};
+use naive::{Map, WindowOf, input, noise};
 use proptest::prelude::*;
 
-/// Reproducible values in [-1, 1).
-fn noise(seed: u64, count: usize) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
-}
-
-fn tensor<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
-    let data = TensorData::new(noise(seed, shape.iter().product()), shape);
-    Tensor::from_data(data, &Device::flex())
-}
-
-fn param<const D: usize>(seed: u64, shape: [usize; D]) -> Param<Tensor<D>> {
-    Param::from_tensor(tensor(seed, shape))
-}
-
-/// Runs the module on every instruction set, at a size other than the one it was compiled with,
-/// and compares all outputs.
-fn check<M: Module, O: Outputs>(
-    module: &M,
-    input: &Map,
-    expected: &[Map],
-    forward: impl Fn(&M, Tensor<4>) -> O,
-) {
-    let example = [1, input.channels, input.height + 3, input.width + 2];
+/// Compiles the graph for every instruction set and compares all outputs.
+fn check(graph: &Graph, input: &Map, expected: &[Map]) {
+    let shape = [input.images, input.height, input.width, input.channels];
+    let values: Vec<f32> = input.values.iter().map(|value| *value as f32).collect();
+    // Activations flatten values, but not the errors of what they are applied to.
+    let all = expected.iter().flat_map(|map| &map.values);
+    let scale = all.fold(1.0f64, |most, value| most.max(value.abs()));
     for isa in Isa::available() {
-        let plan = Plan::compile_for(isa, module, example, &forward).unwrap();
+        let plan = Plan::from_graph_for(isa, graph.clone()).unwrap();
         let mut workspace = Workspace::new();
-        let shape = [input.pictures, input.height, input.width, input.channels];
-        let values: Vec<f32> = input.values.iter().map(|value| *value as f32).collect();
         // Twice, so that what the first run left in the workspace must not matter.
         for _ in 0..2 {
             plan.run(&mut workspace, &values, shape).unwrap();
         }
+        assert_eq!(plan.outputs(), expected.len());
         for (index, expected) in expected.iter().enumerate() {
             let (ours, shape) = workspace.output(index);
             assert_eq!(
                 shape,
-                [expected.pictures, expected.height, expected.width, expected.channels],
+                [expected.images, expected.height, expected.width, expected.channels],
                 "{isa}"
             );
-            let scale = expected.values.iter().fold(1.0f64, |most, value| most.max(value.abs()));
             for (ours, theirs) in ours.iter().zip(&expected.values) {
                 let difference = (f64::from(*ours) - theirs).abs();
                 assert!(difference < 1e-4 * scale, "{isa}: {ours}, not {theirs}");
@@ -74,17 +42,73 @@ fn check<M: Module, O: Outputs>(
     }
 }
 
-fn input(pictures: usize, height: usize, width: usize, channels: usize) -> Map {
-    let values = noise(7, pictures * height * width * channels);
-    let values = values.into_iter().map(f64::from).collect();
-    Map { pictures, height, width, channels, values }
+fn window(of: &WindowOf) -> Window {
+    Window {
+        kernel: of.kernel,
+        stride: of.stride,
+        dilation: of.dilation,
+        padding_begin: of.before,
+        padding_end: of.after,
+        ceil: of.ceil,
+    }
+}
+
+fn convolution(of: &WindowOf, [inputs, outputs]: [usize; 2], groups: usize) -> Convolution {
+    let weights = noise(1, outputs * inputs / groups * of.kernel[0] * of.kernel[1]);
+    Convolution { weights, bias: noise(2, outputs), inputs, groups, window: window(of) }
+}
+
+fn doubles(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+fn naive_convolution(input: &Map, convolution: &Convolution, of: &WindowOf) -> Map {
+    let (weights, bias) = (doubles(&convolution.weights), doubles(&convolution.bias));
+    naive::convolution(input, &weights, &bias, convolution.groups, of)
+}
+
+fn activations(channels: usize) -> Vec<Activation> {
+    vec![
+        Activation::NONE,
+        Activation::RELU,
+        Activation::Clamp(Clamp { min: -0.25, max: 0.5 }),
+        Activation::Sigmoid,
+        Activation::Silu,
+        Activation::HardSwish,
+        Activation::Prelu(noise(5, channels)),
+    ]
+}
+
+/// An activation by its definition.
+fn naive_activation(map: &Map, activation: &Activation) -> Map {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    map.each(|channel, x| match activation {
+        Activation::Clamp(Clamp { min, max }) => x.clamp((*min).into(), (*max).into()),
+        Activation::Sigmoid => sigmoid(x),
+        Activation::Silu => x * sigmoid(x),
+        Activation::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        Activation::Prelu(slopes) if x <= 0.0 => f64::from(slopes[channel]) * x,
+        Activation::Prelu(_) => x,
+    })
+}
+
+/// A graph of one operation under every activation, and what it is to yield.
+fn with_activations(operation: Operation, channels: usize, plain: &Map) -> (Graph, Vec<Map>) {
+    let mut graph = Graph::new(channels);
+    let (mut outputs, mut expected) = (Vec::new(), Vec::new());
+    for activation in activations(plain.channels) {
+        let value = graph.add(operation.clone(), &[ValueId::INPUT]).unwrap();
+        expected.push(naive_activation(plain, &activation));
+        outputs.push(graph.activate(value, activation).unwrap());
+    }
+    graph.set_outputs(&outputs).unwrap();
+    (graph, expected)
 }
 
 prop_compose! {
-    /// Pictures, height and width.
-    fn batches()(pictures in 1usize..4, height in 7usize..20, width in 7usize..20)
-        -> [usize; 3] {
-        [pictures, height, width]
+    /// Images, height and width.
+    fn batches()(images in 1usize..4, height in 7usize..20, width in 7usize..20) -> [usize; 3] {
+        [images, height, width]
     }
 }
 
@@ -100,102 +124,92 @@ prop_compose! {
     }
 }
 
-fn convolution(
-    window: &WindowOf,
-    [inputs, outputs]: [usize; 2],
-    groups: usize,
-    bias: bool,
-) -> Conv2d {
-    let ([top, left], [bottom, right]) = (window.before, window.after);
-    let mut convolution = Conv2dConfig::new([inputs, outputs], window.kernel)
-        .with_stride(window.stride)
-        .with_dilation(window.dilation)
-        .with_padding(PaddingConfig2d::Explicit(top, left, bottom, right))
-        .with_groups(groups)
-        .with_bias(bias)
-        .init(&Device::flex());
-    let [height, width] = window.kernel;
-    convolution.weight = param(1, [outputs, inputs / groups, height, width]);
-    convolution.bias = bias.then(|| param(2, [outputs]));
-    convolution
-}
-
-fn numbers<const D: usize>(tensor: &Param<Tensor<D>>) -> Vec<f64> {
-    let values: Vec<f32> = tensor.val().try_into_vec_as().unwrap();
-    values.into_iter().map(f64::from).collect()
-}
-
-fn naive_convolution(input: &Map, convolution: &Conv2d, window: &WindowOf, groups: usize) -> Map {
-    let outputs = convolution.weight.val().dims()[0];
-    let bias = convolution.bias.as_ref().map_or(vec![0.0; outputs], numbers);
-    naive::convolution(input, &numbers(&convolution.weight), &bias, groups, window)
+/// Few cases where every step is emulated: `FUSED_CPU_TEST_CASES` sets their number when compiling.
+fn cases() -> ProptestConfig {
+    let cases = option_env!("FUSED_CPU_TEST_CASES").and_then(|text| text.parse().ok());
+    ProptestConfig {
+        cases: cases.unwrap_or(if cfg!(miri) { 1 } else { 24 }),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 48,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(cases())]
 
     #[test]
-    fn convolutions(
-        [pictures, height, width] in batches(),
-        window in windows(),
+    fn dense_convolutions(
+        [images, height, width] in batches(),
+        of in windows(),
         inputs in 1usize..20,
         outputs in 1usize..70,
-        bias: bool,
     ) {
-        let module = convolution(&window, [inputs, outputs], 1, bias);
-        let input = input(pictures, height, width, inputs);
-        let plain = naive_convolution(&input, &module, &window, 1);
-        let activated = plain.map(|value| value.max(0.0));
-        check(&module, &input, &[plain], Conv2d::forward);
-        check(&module, &input, &[activated], |module, x| relu(module.forward(x)));
+        let convolution = convolution(&of, [inputs, outputs], 1);
+        let input = input(images, height, width, inputs);
+        let plain = naive_convolution(&input, &convolution, &of);
+        let (graph, expected) = with_activations(Operation::Convolution(convolution), inputs, &plain);
+        check(&graph, &input, &expected);
+    }
+
+    #[test]
+    fn grouped_convolutions(
+        [images, height, width] in batches(),
+        of in windows(),
+        groups in 2usize..6,
+        inputs in 1usize..5,
+        outputs in 1usize..20,
+    ) {
+        let (inputs, outputs) = (inputs * groups, outputs * groups);
+        let convolution = convolution(&of, [inputs, outputs], groups);
+        let input = input(images, height, width, inputs);
+        let plain = naive_convolution(&input, &convolution, &of);
+        let (graph, expected) = with_activations(Operation::Convolution(convolution), inputs, &plain);
+        check(&graph, &input, &expected);
     }
 
     /// The convolutions that go through Winograd's transforms.
     #[test]
     fn square_convolutions(
-        [pictures, height, width] in batches(),
+        [images, height, width] in batches(),
         dilation in 1usize..4,
         before in prop::array::uniform2(0usize..4),
         after in prop::array::uniform2(0usize..4),
         inputs in 32usize..50,
         outputs in 32usize..50,
     ) {
-        let window =
-            WindowOf { dilation: [dilation; 2], before, after, ..WindowOf::same(3) };
-        let module = convolution(&window, [inputs, outputs], 1, true);
-        let input = input(pictures, height, width, inputs);
-        let expected = naive_convolution(&input, &module, &window, 1).map(|value| value.max(0.0));
-        check(&module, &input, &[expected], |module, x| relu(module.forward(x)));
+        let of = WindowOf { dilation: [dilation; 2], before, after, ..WindowOf::same(3) };
+        let convolution = convolution(&of, [inputs, outputs], 1);
+        let input = input(images, height, width, inputs);
+        let plain = naive_convolution(&input, &convolution, &of);
+        let (graph, expected) = with_activations(Operation::Convolution(convolution), inputs, &plain);
+        check(&graph, &input, &expected);
     }
 
     #[test]
     fn depthwise_convolutions(
-        [pictures, height, width] in batches(),
-        window in windows(),
+        [images, height, width] in batches(),
+        of in windows(),
         three in any::<bool>(),
         stride in 1usize..3,
         channels in 2usize..40,
     ) {
         // Half of the cases are those that the networks have, which have a kernel of their own.
-        let window = if three {
-            WindowOf { kernel: [3; 2], stride: [stride; 2], dilation: [1; 2], ..window }
+        let of = if three {
+            WindowOf { kernel: [3; 2], stride: [stride; 2], dilation: [1; 2], ..of }
         } else {
-            window
+            of
         };
-        let module = convolution(&window, [channels, channels], channels, true);
-        let input = input(pictures, height, width, channels);
-        let expected =
-            naive_convolution(&input, &module, &window, channels).map(|x| x.clamp(0.0, 0.5));
-        check(&module, &input, &[expected], |module, x| module.forward(x).clamp(0.0, 0.5));
+        let convolution = convolution(&of, [channels, channels], channels);
+        let input = input(images, height, width, channels);
+        let plain = naive_convolution(&input, &convolution, &of);
+        let (graph, expected) =
+            with_activations(Operation::Convolution(convolution), channels, &plain);
+        check(&graph, &input, &expected);
     }
 
     #[test]
     fn pools(
-        [pictures, height, width] in batches(),
+        [images, height, width] in batches(),
         kernel in prop::array::uniform2(2usize..5),
         stride in prop::array::uniform2(1usize..4),
         ceil: bool,
@@ -203,138 +217,146 @@ proptest! {
         channels in 1usize..35,
     ) {
         let pad = [kernel[0] / 2, kernel[1] / 2];
-        let window =
-            WindowOf { kernel, stride, dilation: [1; 2], before: pad, after: pad, ceil };
-        let padding = PaddingConfig2d::Explicit(pad[0], pad[1], pad[0], pad[1]);
-        let max: MaxPool2d = MaxPool2dConfig::new(kernel)
-            .with_strides(stride)
-            .with_padding(padding.clone())
-            .with_ceil_mode(ceil)
-            .init();
-        let average: AvgPool2d = AvgPool2dConfig::new(kernel)
-            .with_strides(stride)
-            .with_padding(padding)
-            .with_ceil_mode(ceil)
-            .with_count_include_pad(count_padding)
-            .init();
-        let input = input(pictures, height, width, channels);
-        let expected = [
-            naive::max_pool(&input, &window),
-            naive::average_pool(&input, &window, count_padding),
-        ];
-        check(&(max, average), &input, &expected, |(max, average), x| {
-            (max.forward(x.clone()), average.forward(x))
-        });
+        let of = WindowOf { kernel, stride, dilation: [1; 2], before: pad, after: pad, ceil };
+        let input = input(images, height, width, channels);
+        for (pooling, plain) in [
+            (Pooling::Max, naive::max_pool(&input, &of)),
+            (
+                Pooling::Average { count_padding },
+                naive::average_pool(&input, &of, count_padding),
+            ),
+        ] {
+            let pool = Operation::Pool(Pool { window: window(&of), pooling });
+            let (graph, expected) = with_activations(pool, channels, &plain);
+            check(&graph, &input, &expected);
+        }
     }
 
+    /// Everything that looks at a pixel at a time, and what changes the size without weights.
     #[test]
-    fn sums_norms_and_means(
-        [pictures, height, width] in batches(),
+    fn pixelwise_operations(
+        [images, height, width] in batches(),
         channels in 1usize..40,
+        factors in prop::array::uniform2(1usize..4),
     ) {
-        let norm = BatchNormConfig::new(channels).init(&Device::flex());
-        let norm = BatchNorm {
-            gamma: param(3, [channels]),
-            beta: param(4, [channels]),
-            ..norm
-        };
-        let input = input(pictures, height, width, channels);
-        let (gamma, beta) = (numbers(&norm.gamma), numbers(&norm.beta));
-        // Fresh running statistics: mean 0, variance 1.
-        let normed = input.each(|channel, value| {
-            gamma[channel] * value / (1.0f64 + norm.epsilon).sqrt() + beta[channel]
-        });
-        let sum = input.zip(&normed, |a, b| (a + b).max(0.0));
-        let expected = [sum, naive::l2_norm(&input, 1e-3), naive::global_average(&normed)];
-        check(&norm, &input, &expected, |norm, x| {
-            let normed = norm.forward(x.clone());
-            let squares = (x.clone() * x.clone()).sum_dim(1).add_scalar(1e-3).sqrt();
-            vec![
-                relu(x.clone() + normed.clone()),
-                x.clone() / squares,
-                normed.mean_dims(&[2, 3]),
-            ]
-        });
-    }
-
-    #[test]
-    fn dense_layers_and_softmax(pictures in 1usize..18, inputs in 1usize..70, outputs in 1usize..40) {
-        let mut dense: Linear = LinearConfig::new(inputs, outputs).init(&Device::flex());
-        dense.weight = param(5, [inputs, outputs]);
-        dense.bias = Some(param(6, [outputs]));
-        let input = input(pictures, 9, 5, inputs);
-        let weights = numbers(&dense.weight);
-        let bias = numbers(dense.bias.as_ref().unwrap());
-        let expected = naive::softmax(&naive::dense(&naive::global_average(&input), &weights, &bias));
-        check(&dense, &input, &[expected], move |dense, x| {
-            let [batch, channels, _, _] = x.dims();
-            softmax(dense.forward(x.mean_dims(&[2, 3]).reshape([batch, channels])), 1)
-        });
+        let input = input(images, height, width, channels);
+        let (scale, shift) = (noise(3, channels), noise(4, channels));
+        let affine = input.each(|channel, x| f64::from(scale[channel]) * x + f64::from(shift[channel]));
+        for (operation, plain) in [
+            (Operation::Affine(Affine { scale, shift }), affine),
+            (Operation::Activate, input.clone()),
+            (Operation::L2Norm(L2Norm { epsilon: 1e-3 }), naive::l2_norm(&input, 1e-3)),
+            (Operation::Softmax, naive::softmax(&input)),
+            (Operation::GlobalAverage, naive::global_average(&input)),
+            (Operation::Upsample(Upsample { factors }), naive::upsample(&input, factors)),
+        ] {
+            let (graph, expected) = with_activations(operation, channels, &plain);
+            check(&graph, &input, &expected);
+        }
+        let mut graph = Graph::new(channels);
+        let scaled = graph.add(Operation::Softmax, &[ValueId::INPUT]).unwrap();
+        let sum = graph.add(Operation::Add, &[ValueId::INPUT, scaled]).unwrap();
+        let twice = graph.add(Operation::Add, &[sum, sum]).unwrap();
+        graph.set_outputs(&[twice]).unwrap();
+        let softmax = naive::softmax(&input);
+        check(&graph, &input, &[input.zip(&softmax, |a, b| 2.0 * (a + b))]);
     }
 
     /// Residual blocks and an SSD's heads: values that lie in other values, with and without halo.
     #[test]
     fn branches(
-        [pictures, height, width] in batches(),
+        [images, height, width] in batches(),
         inputs in 1usize..9,
         inner in 1usize..34,
         shortcut_first: bool,
     ) {
-        let same = WindowOf::same(3);
-        let point = WindowOf::same(1);
-        let module = (
-            convolution(&same, [inputs, inner], 1, true),
-            convolution(&same, [inner, inner], 1, false),
-            (convolution(&point, [inputs, inner], 1, true), convolution(&same, [2 * inner, 6], 1, true)),
-        );
-        let input = input(pictures, height, width, inputs);
-        let (first, second, (shortcut, head)) = &module;
-        let a = naive_convolution(&input, first, &same, 1).map(|x| x.max(0.0));
-        let b = naive_convolution(&a, second, &same, 1)
-            .zip(&naive_convolution(&input, shortcut, &point, 1), |a, b| a + b)
-            .map(|x| 0.5 * x - 0.25)
-            .map(|x| x.max(0.0));
+        let (same, point) = (WindowOf::same(3), WindowOf::same(1));
+        let first = convolution(&same, [inputs, inner], 1);
+        let second = convolution(&same, [inner, inner], 1);
+        let shortcut = convolution(&point, [inputs, inner], 1);
+        let head = convolution(&same, [2 * inner, 6], 1);
+        let input = input(images, height, width, inputs);
+        let a = naive_convolution(&input, &first, &same).map(|x| x.max(0.0));
+        let b = naive_convolution(&a, &second, &same)
+            .zip(&naive_convolution(&input, &shortcut, &point), |a, b| a + b)
+            .map(|x| (0.5 * x - 0.25).max(0.0));
         let joined = naive::concat_channels(&[&a, &b]);
-        let head_of = naive_convolution(&joined, head, &same, 1);
+        let head_of = naive_convolution(&joined, &head, &same);
         let rows = naive::concat_pixels(&[&head_of.as_row(3), &head_of.as_row(3)]);
-        let expected = [naive::softmax(&rows), b.clone()];
-        check(&module, &input, &expected, |(first, second, (shortcut, head)), x| {
-            let a = relu(first.forward(x.clone()));
-            let b = if shortcut_first {
-                let shortcut = shortcut.forward(x);
-                shortcut + second.forward(a.clone())
-            } else {
-                second.forward(a.clone()) + shortcut.forward(x)
-            };
-            let b = relu(b.mul_scalar(0.5).sub_scalar(0.25));
-            let head = head.forward(Tensor::cat(vec![a, b.clone()], 1));
-            let [batch, channels, height, width] = head.dims();
-            let row = head.permute([0, 2, 3, 1]).reshape([batch, height * width * channels / 3, 3]);
-            (softmax(Tensor::cat(vec![row.clone(), row], 1), 2), b)
+        let expected = [naive::softmax(&rows), b.clone(), rows.map(|x| x.max(0.0)), input.clone()];
+
+        let mut graph = Graph::new(inputs);
+        let mut add = |operation, inputs: &[ValueId]| graph.add(operation, inputs).unwrap();
+        let x = ValueId::INPUT;
+        let a = add(Operation::Convolution(first), &[x]);
+        let a = graph.activate(a, Activation::RELU).unwrap();
+        let mut add = |operation, inputs: &[ValueId]| graph.add(operation, inputs).unwrap();
+        let (deep, short) = if shortcut_first {
+            let short = add(Operation::Convolution(shortcut), &[x]);
+            (add(Operation::Convolution(second), &[a]), short)
+        } else {
+            let deep = add(Operation::Convolution(second), &[a]);
+            (deep, add(Operation::Convolution(shortcut), &[x]))
+        };
+        let sum = add(Operation::Add, &[deep, short]);
+        let affine = Affine { scale: vec![0.5; inner], shift: vec![-0.25; inner] };
+        let sum = add(Operation::Affine(affine), &[sum]);
+        let b = graph.activate(sum, Activation::RELU).unwrap();
+        let mut add = |operation, inputs: &[ValueId]| graph.add(operation, inputs).unwrap();
+        let joined = add(Operation::ConcatChannels, &[a, b]);
+        let head = add(Operation::Convolution(head), &[joined]);
+        let row = add(Operation::Flatten(Flatten { channels: 3 }), &[head]);
+        let rows = add(Operation::ConcatPixels, &[row, row]);
+        let scores = add(Operation::Softmax, &[rows]);
+        let clamped = graph.activate(rows, Activation::RELU).unwrap();
+        graph.set_outputs(&[scores, b, clamped, x]).unwrap();
+        check(&graph, &input, &expected);
+    }
+}
+
+fn plan_of(operation: Operation, channels: usize) -> Plan {
+    let mut graph = Graph::new(channels);
+    let output = graph.add(operation, &[ValueId::INPUT]).unwrap();
+    let output = graph.activate(output, Activation::Silu).unwrap();
+    graph.set_outputs(&[output]).unwrap();
+    Plan::from_graph(graph).unwrap()
+}
+
+fn same(channels: [usize; 2], groups: usize) -> Operation {
+    Operation::Convolution(convolution(&WindowOf::same(3), channels, groups))
+}
+
+/// Every kind of step that divides work among threads.
+#[test]
+fn threads_do_not_change_a_bit() {
+    let pool = Pool {
+        window: Window { kernel: [3; 2], stride: [2; 2], ..Window::POINT },
+        pooling: Pooling::Max,
+    };
+    for (operation, channels) in [
+        (same([16, 48], 1), 16),
+        (same([40, 48], 1), 40),
+        (same([16, 16], 16), 16),
+        (same([16, 32], 4), 16),
+        (Operation::Pool(pool), 16),
+        (Operation::Softmax, 16),
+    ] {
+        let plan = plan_of(operation, channels);
+        let shape = [2, 37, 41, channels];
+        let values = noise(9, shape.iter().product());
+        let [one, many] = [1, 7].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut workspace = Workspace::new();
+            pool.install(|| plan.run(&mut workspace, &values, shape)).unwrap();
+            workspace.output(0).0.to_vec()
         });
+        assert_eq!(one, many);
     }
 }
 
 #[test]
-fn threads_do_not_change_a_bit() {
-    let window = WindowOf::same(3);
-    let module = convolution(&window, [16, 48], 1, true);
-    let plan = Plan::compile(&module, [1, 16, 8, 8], Conv2d::forward).unwrap();
-    let shape = [2, 37, 41, 16];
-    let values = noise(9, shape.iter().product());
-    let [one, many] = [1, 7].map(|threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let mut workspace = Workspace::new();
-        pool.install(|| plan.run(&mut workspace, &values, shape)).unwrap();
-        workspace.output(0).0.to_vec()
-    });
-    assert_eq!(one, many);
-}
-
-#[test]
 fn a_warm_workspace_does_not_grow() {
-    let module = convolution(&WindowOf::same(3), [3, 8], 1, true);
-    let plan = Plan::compile(&module, [1, 3, 8, 8], |module, x| relu(module.forward(x))).unwrap();
+    let plan = plan_of(same([3, 8], 1), 3);
     let mut workspace = Workspace::new();
     let values = noise(1, 60 * 50 * 3);
     plan.run(&mut workspace, &values, [1, 60, 50, 3]).unwrap();
@@ -343,16 +365,16 @@ fn a_warm_workspace_does_not_grow() {
         plan.run(&mut workspace, &values[..shape.iter().product()], shape).unwrap();
         assert!(workspace.bytes() < bytes + bytes / 10);
     }
+    workspace.trim();
+    assert_eq!(workspace.bytes(), 0);
+    plan.run(&mut workspace, &values, [1, 60, 50, 3]).unwrap();
 }
 
 #[test]
 fn a_workspace_serves_several_plans() {
     let values = noise(1, 30 * 20 * 3);
     let shape = [1, 30, 20, 3];
-    let [small, large] = [8, 64].map(|outputs| {
-        let module = convolution(&WindowOf::same(3), [3, outputs], 1, true);
-        Plan::compile(&module, [1, 3, 8, 8], Conv2d::forward).unwrap()
-    });
+    let [small, large] = [8, 64].map(|outputs| plan_of(same([3, outputs], 1), 3));
     let alone = |plan: &Plan| {
         let mut workspace = Workspace::new();
         plan.run(&mut workspace, &values, shape).unwrap();
@@ -366,30 +388,32 @@ fn a_workspace_serves_several_plans() {
 }
 
 #[test]
-fn what_a_plan_cannot_hold_is_an_error_when_compiling() {
-    let grouped = convolution(&WindowOf::same(3), [4, 8], 2, true);
-    let error = Plan::compile(&grouped, [1, 4, 8, 8], Conv2d::forward).unwrap_err();
-    assert!(matches!(&error, CompileError::Unsupported(what) if what.contains("2 groups")));
-
-    let module = convolution(&WindowOf::same(3), [3, 4], 1, true);
-    let sigmoid = burn::tensor::activation::sigmoid;
-    let error =
-        Plan::compile(&module, [1, 3, 8, 8], |module, x| sigmoid(module.forward(x))).unwrap_err();
-    assert!(matches!(&error, CompileError::Unsupported(what) if what.contains("Sigmoid")));
-
-    let elsewhere = Plan::compile(&module, [1, 3, 8, 8], |_, _| tensor(1, [1, 1]));
-    assert!(matches!(elsewhere, Err(CompileError::Output)));
+fn a_shared_plan_gives_every_thread_its_own_results() {
+    let plan = SharedPlan::new(plan_of(same([3, 33], 1), 3));
+    let run = |seed: u64| {
+        let shape = [1, 9 + seed as usize, 13, 3];
+        let values = noise(seed, shape.iter().product());
+        plan.run(&values, shape, |workspace| workspace.output(0).0.to_vec()).unwrap()
+    };
+    let alone: Vec<_> = (0..8).map(run).collect();
+    std::thread::scope(|scope| {
+        for (seed, alone) in alone.iter().enumerate() {
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    assert_eq!(run(seed as u64), *alone);
+                }
+            });
+        }
+    });
+    assert!(plan.workspace_bytes() > 0);
+    plan.trim();
+    assert_eq!(plan.workspace_bytes(), 0);
 }
 
 #[test]
 fn wrong_inputs_are_errors_when_running() {
-    let module = convolution(
-        &WindowOf { before: [0; 2], after: [0; 2], ..WindowOf::same(5) },
-        [3, 4],
-        1,
-        true,
-    );
-    let plan = Plan::compile(&module, [1, 3, 8, 8], Conv2d::forward).unwrap();
+    let of = WindowOf { before: [0; 2], after: [0; 2], ..WindowOf::same(5) };
+    let plan = plan_of(Operation::Convolution(convolution(&of, [3, 4], 1)), 3);
     let mut workspace = Workspace::new();
     let mut run = |values: usize, shape| plan.run(&mut workspace, &vec![0.0; values], shape);
     assert_eq!(run(10, [1, 8, 8, 3]), Err(RunError::Input { shape: [1, 8, 8, 3], found: 10 }));

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mask_detector::{DeviceChoice, Engine, InputSize, PriorLayout};
+use image_input::DecodeLimits;
+use mask_detector::{DeviceChoice, Engine, FaceDetectorConfig, InputSize, PriorLayout};
 
-/// Finds the faces in pictures and says for each whether it wears a mask.
+/// Finds the faces in images and says for each whether it wears a mask.
 #[derive(Debug, Parser)]
 #[command(name = "mask-cli", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -15,7 +16,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Detect faces and masks in pictures.
+    /// Detect faces and masks in images.
     #[command(after_help = DETECT_NOTES)]
     Detect(DetectArgs),
     /// Print a completion script for a shell.
@@ -28,7 +29,7 @@ pub(crate) enum Command {
 }
 
 const DETECT_NOTES: &str = "\
-Exit status: 0 if all pictures were done, 1 if some failed (the others are done), 2 for wrong \
+Exit status: 0 if all images were done, 1 if some failed (the others are done), 2 for wrong \
 arguments or nothing to do.
 
 Examples:
@@ -39,12 +40,12 @@ Examples:
 /// Arguments of `detect`.
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
-    /// Pictures, folders (searched to the bottom), patterns such as 'a/*.jpg', or - for a list of
-    /// paths on standard input, one a line.
+    /// Images, folders (searched recursively), patterns such as 'a/*.jpg', or - for a list of
+    /// paths on standard input, one per line.
     #[arg(required = true, value_name = "PHOTO")]
     pub(crate) inputs: Vec<PathBuf>,
 
-    /// Write pictures with boxes and labels into this folder, in the folders of the input.
+    /// Write images with boxes and labels into this folder, in the folders of the input.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 
@@ -52,32 +53,32 @@ pub(crate) struct DetectArgs {
     #[arg(short, long, value_enum)]
     pub(crate) format: Option<Format>,
 
-    /// Least confidence of a face, from 0 to 1.
-    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
+    /// Minimum confidence of a face, from 0 to 1.
+    #[arg(long, value_name = "P", default_value_t = FaceDetectorConfig::default().postprocess.score_threshold, value_parser = probability)]
     pub(crate) min_confidence: f32,
 
-    /// Size at which pictures enter the face network: a side (300), WIDTHxHEIGHT, or long:N for a
-    /// long side of N pixels with the aspect kept. Larger finds smaller faces and takes longer.
-    #[arg(long, value_name = "SIZE", default_value = "long:560")]
+    /// Size at which images enter the face network: a side (300), WIDTHxHEIGHT, or long:N for a
+    /// long side of N pixels with the aspect ratio kept. Larger finds smaller faces and takes longer.
+    #[arg(long, value_name = "SIZE", default_value_t = FaceDetectorConfig::default().input_size)]
     pub(crate) input_size: InputSize,
 
     /// Where the prior boxes stand: corrected, or caffe for OpenCV's own, ghost boxes and all.
-    #[arg(long, value_name = "LAYOUT", default_value = "corrected")]
+    #[arg(long, value_name = "LAYOUT", default_value_t = FaceDetectorConfig::default().prior_layout)]
     pub(crate) prior_layout: PriorLayout,
 
     /// Device to run on: auto, cpu, gpu or gpu:N.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::default())]
     pub(crate) device: DeviceChoice,
 
     /// What runs the networks on the CPU: fused, or burn for Burn's own backend, which is slower.
-    #[arg(long, value_name = "ENGINE", default_value = "fused")]
+    #[arg(long, value_name = "ENGINE", default_value_t = Engine::default())]
     pub(crate) engine: Engine,
 
     /// Threads on the CPU [default: all cores]. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
 
-    /// Pictures that enter the networks at once [default: 1 on the CPU, 8 on a GPU].
+    /// Images that enter the networks at once [default: 1 on the CPU, 8 on a GPU].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) batch: Option<u16>,
 
@@ -89,8 +90,8 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) face_weights: Option<PathBuf>,
 
-    /// Refuse pictures of more pixels than this, in millions.
-    #[arg(long, value_name = "MILLIONS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Refuse images of more pixels than this, in millions.
+    #[arg(long, value_name = "MILLIONS", default_value_t = (DecodeLimits::default().max_pixels / 1_000_000) as u32, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_megapixels: u32,
 
     /// Print the time of each stage on standard error at the end, in milliseconds.
@@ -101,9 +102,9 @@ pub(crate) struct DetectArgs {
 /// Form of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A JSON object a picture, one a line.
+    /// One JSON object per image, one per line.
     Ndjson,
-    /// A row a face, with a header.
+    /// One row per face, with a header.
     Csv,
     /// For people.
     Table,

@@ -10,24 +10,22 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use detection_schema::{ImageRecord, Outcome};
 use image::RgbImage;
-use mask_data::{DecodeLimits, decode_file};
-use mask_detector::{
-    Annotator, FaceDetectorConfig, MaskClassifierConfig, MaskDetector, MaskDetectorConfig,
-    MaskedFace, OpenDevice, StageTimes, WeightsSource,
-};
+use image_input::{DecodeLimits, ImageView, decode_file};
+use mask_detector::{Annotator, FaceDetection, MaskDetector, MaskDetectorConfig, WeightsSource};
 
 use crate::{
     args::{DetectArgs, Format},
     drawn,
-    format::{Detected, Outcome, Printer, printer},
+    format::{Printer, printer},
     inputs::{self, Input},
     interrupt::Interrupt,
     progress::Progress,
-    timing::Timing,
+    timing::{StageTimes, Timing},
 };
 
-/// Exit status where some pictures failed.
+/// Exit status where some images failed.
 const SOME_FAILED: u8 = 1;
 /// Exit status where nothing was there to do.
 const NOTHING_TO_DO: u8 = 2;
@@ -41,7 +39,7 @@ const INTERRUPTED: u8 = 130;
 pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     let inputs = inputs::expand(&args.inputs, args.output.as_deref())?;
     if inputs.is_empty() {
-        bail!("no pictures given: the list on standard input is empty");
+        bail!("no images given: the list on standard input is empty");
     }
     let targets = match &args.output {
         Some(folder) => drawn::plan(folder, &inputs)?,
@@ -55,12 +53,16 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     let progress = Progress::new(inputs.len())?;
 
     let start = Instant::now();
-    let OpenDevice { device, name, fallback } = args.device.open()?;
-    if let Some(reason) = fallback {
+    let open = args
+        .device
+        .open()
+        .map_err(|error| anyhow::anyhow!("{error}; try another --device, such as cpu"))?;
+    if let Some(reason) = &open.fallback {
         progress.report(format_args!("running on the CPU: {reason}"));
     }
-    let batch = args.batch.map_or(if name == "CPU" { 1 } else { 8 }, usize::from);
-    let detector = MaskDetector::new(detector_config(args, batch), device)?;
+    let batch = args.batch.map_or(if open.is_cpu() { 1 } else { 8 }, usize::from);
+    let detector = MaskDetector::new(detector_config(args, batch), &open.device)?;
+    let name = open.name;
     let load = start.elapsed();
 
     let default_format = if io::stdout().is_terminal() { Format::Table } else { Format::Ndjson };
@@ -104,7 +106,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// A reader that went away is no error; anything else is.
+/// A reader that went away is not an error; anything else is.
 fn output_failed(error: &io::Error) -> anyhow::Result<ExitCode> {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
@@ -113,30 +115,24 @@ fn output_failed(error: &io::Error) -> anyhow::Result<ExitCode> {
 }
 
 fn detector_config(args: &DetectArgs, batch: usize) -> MaskDetectorConfig {
-    MaskDetectorConfig {
-        faces: FaceDetectorConfig {
-            input_size: args.input_size,
-            prior_layout: args.prior_layout,
-            min_confidence: args.min_confidence,
-            max_batch: batch,
-            weights: WeightsSource::from(args.face_weights.as_deref()),
-            engine: args.engine,
-            ..FaceDetectorConfig::default()
-        },
-        masks: MaskClassifierConfig {
-            head: args.head.clone(),
-            engine: args.engine,
-            ..MaskClassifierConfig::default()
-        },
-    }
+    let mut config = MaskDetectorConfig::default();
+    config.faces.input_size = args.input_size;
+    config.faces.prior_layout = args.prior_layout;
+    config.faces.postprocess.score_threshold = args.min_confidence;
+    config.faces.max_batch = batch;
+    config.faces.weights = WeightsSource::from(args.face_weights.as_deref());
+    config.faces.engine = args.engine;
+    config.masks.head = WeightsSource::from(args.head.as_deref());
+    config.masks.engine = args.engine;
+    config
 }
 
 /// An input after decoding.
 struct Decoded {
     path: PathBuf,
-    /// Where the drawn picture goes, if anywhere.
+    /// Where the drawn image goes, if anywhere.
     target: Option<PathBuf>,
-    picture: Result<RgbImage, String>,
+    image: Result<RgbImage, String>,
     time: Duration,
 }
 
@@ -150,14 +146,14 @@ fn decode_all(
 ) {
     for (input, target) in inputs.into_iter().zip(targets) {
         let start = Instant::now();
-        let (path, picture) = match input {
+        let (path, image) = match input {
             Input::Failed { path, error } => (path, Err(error)),
-            Input::Picture { path, .. } => {
-                let picture = decode_file(&path, limits).map_err(|error| error.problem.to_string());
-                (path, picture)
+            Input::Image { path, .. } => {
+                let image = decode_file(&path, limits).map_err(|error| error.problem.to_string());
+                (path, image)
             }
         };
-        let decoded = Decoded { path, target, picture, time: start.elapsed() };
+        let decoded = Decoded { path, target, image, time: start.elapsed() };
         if interrupt.pressed() || sender.send(decoded).is_err() {
             return;
         }
@@ -168,8 +164,8 @@ fn decode_all(
 struct Finished {
     path: PathBuf,
     target: Option<PathBuf>,
-    /// The picture with its faces, or why there are none.
-    result: Result<(RgbImage, Vec<MaskedFace>), String>,
+    /// The image with its faces, or why there are none.
+    result: Result<(RgbImage, Vec<FaceDetection>), String>,
     decode: Duration,
     /// Of its whole batch, at the batch's first input.
     stages: StageTimes,
@@ -188,17 +184,24 @@ fn detect_all(
         if batch.is_empty() {
             return;
         }
-        let pictures: Vec<&RgbImage> =
-            batch.iter().filter_map(|decoded| decoded.picture.as_ref().ok()).collect();
-        let mut stages = StageTimes::default();
-        let mut faces = match detector.detect_timed(&pictures, &mut stages) {
+        let images: Vec<ImageView<'_>> = batch
+            .iter()
+            .filter_map(|decoded| decoded.image.as_ref().ok())
+            .map(ImageView::from)
+            .collect();
+        let start = Instant::now();
+        let found = detector.find_faces(&images);
+        let faces_time = start.elapsed();
+        let classified = found.and_then(|faces| detector.classify_faces(&images, &faces));
+        let mut stages = StageTimes { faces: faces_time, masks: start.elapsed() - faces_time };
+        let mut faces = match classified {
             Ok(faces) => faces.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
-            Err(error) => vec![Err(error.to_string()); pictures.len()].into_iter(),
+            Err(error) => vec![Err(error.to_string()); images.len()].into_iter(),
         };
-        for Decoded { path, target, picture, time } in batch {
-            let result = picture.and_then(|picture| {
+        for Decoded { path, target, image, time } in batch {
+            let result = image.and_then(|image| {
                 let faces = faces.next().unwrap_or_else(|| Ok(Vec::new()))?;
-                Ok((picture, faces))
+                Ok((image, faces))
             });
             let stages = std::mem::take(&mut stages);
             if sender.send(Finished { path, target, result, decode: time, stages }).is_err() {
@@ -208,7 +211,7 @@ fn detect_all(
     }
 }
 
-/// What lasts over all pictures.
+/// What lasts over all images.
 struct Session<'a> {
     annotator: Annotator,
     printer: Box<dyn Printer + 'a>,
@@ -226,11 +229,11 @@ impl Session<'_> {
         for Finished { path, target, result, decode, stages } in finished {
             self.timing.decode += decode;
             self.timing.stages += stages;
-            self.timing.pictures += usize::from(result.is_ok());
-            let result = result.and_then(|(picture, faces)| {
-                let (width, height) = picture.dimensions();
+            self.timing.images += usize::from(result.is_ok());
+            let result = result.and_then(|(image, faces)| {
+                let (width, height) = image.dimensions();
                 if let Some(target) = &target {
-                    self.draw(picture, &faces, target).map_err(|error| format!("{error:#}"))?;
+                    self.draw(image, &faces, target).map_err(|error| format!("{error:#}"))?;
                 }
                 Ok((width, height, faces))
             });
@@ -242,13 +245,13 @@ impl Session<'_> {
 
     fn draw(
         &mut self,
-        mut picture: RgbImage,
-        faces: &[MaskedFace],
+        mut image: RgbImage,
+        faces: &[FaceDetection],
         target: &Path,
     ) -> anyhow::Result<()> {
         let start = Instant::now();
-        self.annotator.draw(&mut picture, faces);
-        let result = drawn::write(&picture, target);
+        self.annotator.draw(&mut image, faces);
+        let result = drawn::write(&image, target);
         self.timing.draw += start.elapsed();
         result
     }
@@ -256,19 +259,23 @@ impl Session<'_> {
     fn print(
         &mut self,
         path: &Path,
-        result: &Result<(u32, u32, Vec<MaskedFace>), String>,
+        result: &Result<(u32, u32, Vec<FaceDetection>), String>,
     ) -> io::Result<()> {
-        let image = path.to_string_lossy();
-        let result = match result {
-            Ok((width, height, faces)) => Ok(Detected { width: *width, height: *height, faces }),
+        let image = path.to_string_lossy().into_owned();
+        let outcome = match result {
+            Ok((width, height, faces)) => Outcome::Faces {
+                width: *width,
+                height: *height,
+                faces: faces.iter().map(FaceDetection::to_record).collect(),
+            },
             Err(error) => {
                 self.failures += 1;
                 self.progress.report(format_args!("{image}: {error}"));
-                Err(error.as_str())
+                Outcome::Failed { error: error.clone() }
             }
         };
-        let outcome = Outcome { image: &image, result };
+        let record = ImageRecord { image, outcome };
         let printer = &mut self.printer;
-        self.progress.suspend(|| printer.print(&outcome))
+        self.progress.suspend(|| printer.print(&record))
     }
 }

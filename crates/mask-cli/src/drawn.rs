@@ -1,4 +1,4 @@
-//! Drawn pictures: where they go and how they are written.
+//! Drawn images: where they go and how they are written.
 
 use std::{
     collections::HashSet,
@@ -17,10 +17,10 @@ use crate::inputs::Input;
 /// Quality of written JPEG files, 1 to 100: high enough that thin lines stay clean.
 const JPEG_QUALITY: u8 = 92;
 
-/// Plans where each input's drawn picture goes; `None` for inputs that are no pictures.
+/// Plans where each input's drawn image goes; `None` for inputs that are no images.
 ///
 /// # Errors
-/// If the folder cannot be written to, or a drawn picture would replace an input.
+/// If the folder cannot be written to, or a drawn image would replace an input.
 pub(crate) fn plan(folder: &Path, inputs: &[Input]) -> anyhow::Result<Vec<Option<PathBuf>>> {
     let cannot_write =
         || format!("cannot write to {}; give another --output folder", folder.display());
@@ -31,13 +31,13 @@ pub(crate) fn plan(folder: &Path, inputs: &[Input]) -> anyhow::Result<Vec<Option
     let originals: HashSet<PathBuf> = inputs
         .iter()
         .filter_map(|input| match input {
-            Input::Picture { path, .. } => path.canonicalize().ok(),
+            Input::Image { path, .. } => path.canonicalize().ok(),
             Input::Failed { .. } => None,
         })
         .collect();
     let mut planned = Vec::with_capacity(inputs.len());
     for input in inputs {
-        let Input::Picture { relative, .. } = input else {
+        let Input::Image { relative, .. } = input else {
             planned.push(None);
             continue;
         };
@@ -60,7 +60,7 @@ pub(crate) fn plan(folder: &Path, inputs: &[Input]) -> anyhow::Result<Vec<Option
     Ok(planned)
 }
 
-/// The formats that drawn pictures keep; others become PNG.
+/// The formats that drawn images keep; others become PNG.
 fn kept_format(path: &Path) -> Option<ImageFormat> {
     use ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
     let format = ImageFormat::from_path(path).ok()?;
@@ -87,11 +87,11 @@ fn numbered(path: &Path, number: usize) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Writes a drawn picture beside its place and renames it into it.
+/// Writes a drawn image beside its place and renames it into it.
 ///
 /// # Errors
 /// If the folder cannot be made or the file cannot be written.
-pub(crate) fn write(picture: &RgbImage, path: &Path) -> anyhow::Result<()> {
+pub(crate) fn write(image: &RgbImage, path: &Path) -> anyhow::Result<()> {
     let write = || -> anyhow::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
@@ -99,13 +99,13 @@ pub(crate) fn write(picture: &RgbImage, path: &Path) -> anyhow::Result<()> {
         let mut buffer = BufWriter::new(&mut file);
         match kept_format(path).unwrap_or(ImageFormat::Png) {
             ImageFormat::Jpeg => {
-                picture
+                image
                     .write_with_encoder(JpegEncoder::new_with_quality(&mut buffer, JPEG_QUALITY))?;
             }
             format => {
                 // Some encoders seek, so they write into memory first.
                 let mut bytes = std::io::Cursor::new(Vec::new());
-                picture.write_to(&mut bytes, format)?;
+                image.write_to(&mut bytes, format)?;
                 buffer.write_all(bytes.get_ref())?;
             }
         }
@@ -134,8 +134,8 @@ fn make_readable(_file: &NamedTempFile) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    fn picture(path: &Path, relative: &str) -> Input {
-        Input::Picture { path: path.to_path_buf(), relative: relative.into() }
+    fn image(path: &Path, relative: &str) -> Input {
+        Input::Image { path: path.to_path_buf(), relative: relative.into() }
     }
 
     #[test]
@@ -143,9 +143,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| Some(folder.path().join(name));
         let inputs = [
-            picture(Path::new("one/x.jpg"), "x.jpg"),
-            picture(Path::new("two/x.jpg"), "x.jpg"),
-            picture(Path::new("in/a/b.gif"), "a/b.gif"),
+            image(Path::new("one/x.jpg"), "x.jpg"),
+            image(Path::new("two/x.jpg"), "x.jpg"),
+            image(Path::new("in/a/b.gif"), "a/b.gif"),
             Input::Failed { path: "c".into(), error: String::new() },
         ];
         let planned = plan(folder.path(), &inputs).unwrap();
@@ -157,7 +157,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let photo = folder.path().join("x.jpg");
         fs::write(&photo, "photo").unwrap();
-        let error = plan(folder.path(), &[picture(&photo, "x.jpg")]).unwrap_err();
+        let error = plan(folder.path(), &[image(&photo, "x.jpg")]).unwrap_err();
         assert!(error.to_string().contains("would be overwritten"));
         assert_eq!(fs::read(&photo).unwrap(), b"photo");
     }

@@ -1,4 +1,4 @@
-//! From the arguments to the list of pictures.
+//! From the arguments to the list of images.
 
 use std::{
     io::{self, BufRead},
@@ -6,16 +6,16 @@ use std::{
 };
 
 use anyhow::Context;
-use mask_data::pictures_in;
+use image_input::images_in;
 
-/// A picture to work on, or a reason why an argument yields none.
+/// A image to work on, or a reason why an argument yields none.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// A file that may be a picture.
-    Picture {
+    /// A file that may be a image.
+    Image {
         /// Where it is.
         path: PathBuf,
-        /// Its place below the argument that named it, for a drawn picture.
+        /// Its place below the argument that named it, for a drawn image.
         relative: PathBuf,
     },
     /// An argument that names nothing.
@@ -27,7 +27,7 @@ pub(crate) enum Input {
     },
 }
 
-/// The pictures that the arguments name, in their order; folders are searched, but not `except`.
+/// The images that the arguments name, in their order; folders are searched, but not `except`.
 ///
 /// # Errors
 /// If standard input cannot be read.
@@ -48,13 +48,13 @@ pub(crate) fn expand(arguments: &[PathBuf], except: Option<&Path>) -> anyhow::Re
 fn expand_one(argument: &Path, except: Option<&Path>, inputs: &mut Vec<Input>) {
     let failed = |error: String| Input::Failed { path: argument.to_path_buf(), error };
     if argument.is_dir() {
-        match pictures_in(argument, except) {
-            Ok(pictures) if pictures.is_empty() => {
-                inputs.push(failed("no pictures in this folder".to_owned()));
+        match images_in(argument, except) {
+            Ok(images) if images.is_empty() => {
+                inputs.push(failed("no images in this folder".to_owned()));
             }
-            Ok(pictures) => inputs.extend(pictures.into_iter().map(|path| {
+            Ok(images) => inputs.extend(images.into_iter().map(|path| {
                 let relative = path.strip_prefix(argument).unwrap_or(&path).to_path_buf();
-                Input::Picture { path, relative }
+                Input::Image { path, relative }
             })),
             Err(error) => inputs.push(failed(error.to_string())),
         }
@@ -64,7 +64,7 @@ fn expand_one(argument: &Path, except: Option<&Path>, inputs: &mut Vec<Input>) {
         Some(pattern) if !argument.exists() && pattern.contains(['*', '?', '[']) => {
             expand_pattern(pattern, except, inputs, failed);
         }
-        _ => inputs.push(picture(argument.to_path_buf())),
+        _ => inputs.push(image(argument.to_path_buf())),
     }
 }
 
@@ -76,13 +76,13 @@ fn expand_pattern(
 ) {
     let paths = match glob::glob(pattern) {
         Ok(paths) => paths,
-        Err(error) => return inputs.push(failed(format!("no valid pattern: {error}"))),
+        Err(error) => return inputs.push(failed(format!("invalid pattern: {error}"))),
     };
     let before = inputs.len();
     for path in paths {
         match path {
             Ok(path) if path.is_dir() => expand_one(&path, except, inputs),
-            Ok(path) => inputs.push(picture(path)),
+            Ok(path) => inputs.push(image(path)),
             Err(error) => inputs.push(failed(error.to_string())),
         }
     }
@@ -91,16 +91,16 @@ fn expand_pattern(
     }
 }
 
-fn picture(path: PathBuf) -> Input {
+fn image(path: PathBuf) -> Input {
     let relative = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
-    Input::Picture { path, relative }
+    Input::Image { path, relative }
 }
 
-/// The paths on standard input, one a line.
+/// The paths on standard input, one per line.
 fn stdin_paths() -> anyhow::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for line in io::stdin().lock().split(b'\n') {
-        let mut line = line.context("cannot read the list of pictures on standard input")?;
+        let mut line = line.context("cannot read the list of images on standard input")?;
         if line.last() == Some(&b'\r') {
             line.pop();
         }

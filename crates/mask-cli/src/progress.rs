@@ -7,24 +7,24 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Progress over the pictures; silent where standard error is no terminal.
+/// Progress over the images; silent where standard error is no terminal.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// A bar for so many pictures.
-    pub(crate) fn new(pictures: usize) -> anyhow::Result<Self> {
-        if pictures < 2 || !io::stderr().is_terminal() {
+    /// A bar for so many images.
+    pub(crate) fn new(images: usize) -> anyhow::Result<Self> {
+        if images < 2 || !io::stderr().is_terminal() {
             return Ok(Self(ProgressBar::hidden()));
         }
-        let style = "{bar:30} {pos}/{len} pictures, {per_sec}, {eta} left";
-        let bar = ProgressBar::new(pictures as u64);
+        let style = "{bar:30} {pos}/{len} images, {per_sec}, {eta} left";
+        let bar = ProgressBar::new(images as u64);
         bar.set_style(ProgressStyle::with_template(style)?);
         Ok(Self(bar))
     }
 
-    /// Counts finished pictures.
-    pub(crate) fn advance(&self, pictures: usize) {
-        self.0.inc(pictures as u64);
+    /// Counts finished images.
+    pub(crate) fn advance(&self, images: usize) {
+        self.0.inc(images as u64);
     }
 
     /// Prints a line on standard error, above the bar.

@@ -1,10 +1,24 @@
 //! Times of the stages, for `--timing`.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::AddAssign, time::Duration};
 
-use mask_detector::StageTimes;
+/// Time spent in the networks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StageTimes {
+    /// Resizing, face network, decoding of boxes.
+    pub(crate) faces: Duration,
+    /// Resizing of crops, classifier.
+    pub(crate) masks: Duration,
+}
 
-/// Time spent in each stage over all pictures.
+impl AddAssign for StageTimes {
+    fn add_assign(&mut self, other: Self) {
+        self.faces += other.faces;
+        self.masks += other.masks;
+    }
+}
+
+/// Time spent in each stage over all images.
 #[derive(Debug, Default)]
 pub(crate) struct Timing {
     /// Opening the device and loading the networks.
@@ -15,17 +29,17 @@ pub(crate) struct Timing {
     pub(crate) stages: StageTimes,
     /// Drawing, encoding, writing.
     pub(crate) draw: Duration,
-    /// From the first to the last picture. Less than the stages' sum where they overlap.
+    /// From the first to the last image. Less than the stages' sum where they overlap.
     pub(crate) total: Duration,
     /// Pictures that were decoded.
-    pub(crate) pictures: usize,
+    pub(crate) images: usize,
 }
 
 impl fmt::Display for Timing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         writeln!(f, "load   {:10.1} ms", milliseconds(self.load))?;
-        let pictures = self.pictures.max(1) as f64;
+        let images = self.images.max(1) as f64;
         for (name, time) in [
             ("decode", self.decode),
             ("faces", self.stages.faces),
@@ -34,8 +48,8 @@ impl fmt::Display for Timing {
             ("all", self.total),
         ] {
             let total = milliseconds(time);
-            writeln!(f, "{name:6} {total:10.1} ms {:10.2} ms a picture", total / pictures)?;
+            writeln!(f, "{name:6} {total:10.1} ms {:10.2} ms per image", total / images)?;
         }
-        write!(f, "{} pictures", self.pictures)
+        write!(f, "{} images", self.images)
     }
 }

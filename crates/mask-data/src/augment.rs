@@ -1,10 +1,11 @@
-//! Random variants of a picture.
+//! Random variants of an image.
 
+use geometry::BoundingBox;
 use image::{ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder, imageops};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use crate::{Region, Warp};
+use crate::Warp;
 
 /// Ranges of the random changes. The defaults are the reference's; a zero switches a change off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,19 +13,19 @@ use crate::{Region, Warp};
 pub struct Augmentation {
     /// Largest rotation either way, in degrees. Default: 20.
     pub rotation: f64,
-    /// Largest change of either side's scale, as a part of it. Default: 0.15.
+    /// Largest change of either side's scale, as a fraction of it. Default: 0.15.
     pub zoom: f64,
-    /// Largest shift along either side, as a part of it. Default: 0.2.
+    /// Largest shift along either side, as a fraction of it. Default: 0.2.
     pub shift: f64,
     /// Largest shear angle, in degrees, as Keras reads `shear_range`. Default: 0.15.
     pub shear: f64,
     /// Whether half of the samples are mirrored. Default: yes.
     pub flip: bool,
-    /// Largest shift of each edge of a face's box, as a part of its width or height. Default: 0.
+    /// Largest shift of each edge of a face's box, as a fraction of its width or height. Default: 0.
     pub jitter: f64,
-    /// Largest change of brightness, as a part of it. Default: 0.
+    /// Largest change of brightness, as a fraction of it. Default: 0.
     pub brightness: f64,
-    /// Largest change of contrast, as a part of it. Default: 0.
+    /// Largest change of contrast, as a fraction of it. Default: 0.
     pub contrast: f64,
     /// Largest standard deviation of a Gaussian blur, in pixels of the result. Default: 0.
     pub blur: f64,
@@ -34,9 +35,18 @@ pub struct Augmentation {
     /// Lowest JPEG quality at which the result is stored and read again, in 1..=100; 0 for no
     /// storing. Half of the samples are stored. Default: 0.
     pub jpeg_quality: u8,
-    /// Largest side of a rectangle of one random colour that hides a part of the picture, as a part
+    /// Largest side of a rectangle of one random colour that hides a part of the image, as a part
     /// of its side. Half of the samples have one. Default: 0.
     pub occlusion: f64,
+}
+
+/// A setting outside its range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("augmentation.{setting} is {value}; it must be from 0 to {most}")]
+pub struct AugmentationError {
+    setting: &'static str,
+    value: f64,
+    most: f64,
 }
 
 impl Default for Augmentation {
@@ -64,29 +74,33 @@ impl Augmentation {
         }
     }
 
-    /// The name of the first setting that is out of its range, with the range.
-    pub fn out_of_range(&self) -> Option<(&'static str, &'static str)> {
+    /// # Errors
+    /// If a setting is outside its range.
+    pub fn validate(&self) -> Result<(), AugmentationError> {
         let settings = [
-            ("rotation", self.rotation, 180.0, "0 to 180"),
-            ("zoom", self.zoom, 0.95, "0 to 0.95"),
-            ("shift", self.shift, 1.0, "0 to 1"),
-            ("shear", self.shear, 80.0, "0 to 80"),
-            ("jitter", self.jitter, 0.45, "0 to 0.45"),
-            ("brightness", self.brightness, 1.0, "0 to 1"),
-            ("contrast", self.contrast, 1.0, "0 to 1"),
-            ("blur", self.blur, 50.0, "0 to 50"),
-            ("jpeg_quality", f64::from(self.jpeg_quality), 100.0, "0 to 100"),
-            ("occlusion", self.occlusion, 1.0, "0 to 1"),
+            ("rotation", self.rotation, 180.0),
+            ("zoom", self.zoom, 0.95),
+            ("shift", self.shift, 1.0),
+            ("shear", self.shear, 80.0),
+            ("jitter", self.jitter, 0.45),
+            ("brightness", self.brightness, 1.0),
+            ("contrast", self.contrast, 1.0),
+            ("blur", self.blur, 50.0),
+            ("jpeg_quality", f64::from(self.jpeg_quality), 100.0),
+            ("occlusion", self.occlusion, 1.0),
         ];
-        let bad = settings.into_iter().find(|(_, value, most, _)| !(0.0..=*most).contains(value));
-        bad.map(|(name, _, _, range)| (name, range))
+        let bad = settings.into_iter().find(|(_, value, most)| !(0.0..=*most).contains(value));
+        match bad {
+            Some((setting, value, most)) => Err(AugmentationError { setting, value, most }),
+            None => Ok(()),
+        }
     }
 
-    /// A random variant of `region` of `picture`, of `side` x `side` pixels.
+    /// A random variant of `region` of `image`, of `side` x `side` pixels.
     pub fn apply(
         &self,
-        picture: &RgbImage,
-        region: Option<Region>,
+        image: &RgbImage,
+        region: Option<BoundingBox>,
         side: u32,
         rng: &mut impl Rng,
     ) -> RgbImage {
@@ -96,7 +110,7 @@ impl Augmentation {
             let mut moved = |edge: f32, length: f64| {
                 (f64::from(edge) + length * either_way(rng, self.jitter)) as f32
             };
-            Region {
+            BoundingBox {
                 x_min: moved(region.x_min, width),
                 y_min: moved(region.y_min, height),
                 x_max: moved(region.x_max, width),
@@ -110,44 +124,44 @@ impl Augmentation {
             zoom: [1.0 + either_way(rng, self.zoom), 1.0 + either_way(rng, self.zoom)],
             mirrored: self.flip && rng.random_bool(0.5),
         };
-        let (width, height) = picture.dimensions();
-        let region = region.unwrap_or(Region::whole(width, height));
-        let mut result = warp.apply(picture, region, side);
-        self.change_colours(&mut result, rng);
+        let (width, height) = image.dimensions();
+        let region = region.unwrap_or(BoundingBox::of_image((width, height).into()));
+        let mut result = warp.apply(image, region, side);
+        self.change_colors(&mut result, rng);
         self.degrade(result, rng)
     }
 
-    fn change_colours(&self, picture: &mut RgbImage, rng: &mut impl Rng) {
+    fn change_colors(&self, image: &mut RgbImage, rng: &mut impl Rng) {
         let brightness = 1.0 + symmetric(rng, self.brightness) as f32;
         let contrast = 1.0 + symmetric(rng, self.contrast) as f32;
         if brightness == 1.0 && contrast == 1.0 {
             return;
         }
-        let count = picture.as_raw().len().max(1) as f32;
-        let mean = picture.as_raw().iter().map(|value| f32::from(*value)).sum::<f32>() / count;
-        for value in picture.iter_mut() {
+        let count = image.as_raw().len().max(1) as f32;
+        let mean = image.as_raw().iter().map(|value| f32::from(*value)).sum::<f32>() / count;
+        for value in image.iter_mut() {
             let changed = (f32::from(*value) - mean) * contrast + mean;
             *value = (changed * brightness).round() as u8;
         }
     }
 
-    fn degrade(&self, mut picture: RgbImage, rng: &mut impl Rng) -> RgbImage {
-        let (width, height) = picture.dimensions();
+    fn degrade(&self, mut image: RgbImage, rng: &mut impl Rng) -> RgbImage {
+        let (width, height) = image.dimensions();
         if self.low_resolution > 0 && rng.random_bool(0.5) {
             let small = rng.random_range(self.low_resolution.min(width)..=width);
-            let shrunk = imageops::thumbnail(&picture, small, small);
-            picture = imageops::resize(&shrunk, width, height, imageops::FilterType::Triangle);
+            let shrunk = imageops::thumbnail(&image, small, small);
+            image = imageops::resize(&shrunk, width, height, imageops::FilterType::Triangle);
         }
         if self.blur > 0.0 {
             let sigma = rng.random_range(0.0..=self.blur) as f32;
             // Below a third of a pixel nothing is to be seen.
             if sigma > 0.33 {
-                picture = imageproc::filter::gaussian_blur_f32(&picture, sigma);
+                image = imageproc::filter::gaussian_blur_f32(&image, sigma);
             }
         }
         if self.jpeg_quality > 0 && rng.random_bool(0.5) {
-            let quality = rng.random_range(self.jpeg_quality..=100);
-            picture = stored_as_jpeg(&picture, quality).unwrap_or(picture);
+            let quality = rng.random_range(self.jpeg_quality.min(100)..=100);
+            image = stored_as_jpeg(&image, quality).unwrap_or(image);
         }
         if self.occlusion > 0.0 && rng.random_bool(0.5) {
             let mut extent = |length: u32| {
@@ -159,11 +173,11 @@ impl Augmentation {
             let colour = image::Rgb([rng.random(), rng.random(), rng.random()]);
             for row in y..y + high {
                 for column in x..x + wide {
-                    picture.put_pixel(column, row, colour);
+                    image.put_pixel(column, row, colour);
                 }
             }
         }
-        picture
+        image
     }
 }
 
@@ -172,12 +186,12 @@ fn symmetric(rng: &mut impl Rng, most: f64) -> f64 {
     if most > 0.0 { rng.random_range(-most..=most) } else { 0.0 }
 }
 
-/// The picture after storing it as JPEG and reading it.
-fn stored_as_jpeg(picture: &RgbImage, quality: u8) -> Option<RgbImage> {
+/// The image after storing it as JPEG and reading it.
+fn stored_as_jpeg(image: &RgbImage, quality: u8) -> Option<RgbImage> {
     let mut bytes = Vec::new();
-    let (width, height) = picture.dimensions();
+    let (width, height) = image.dimensions();
     let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
-    encoder.write_image(picture, width, height, image::ExtendedColorType::Rgb8).ok()?;
+    encoder.write_image(image, width, height, image::ExtendedColorType::Rgb8).ok()?;
     let read = image::load_from_memory_with_format(&bytes, image::ImageFormat::Jpeg).ok()?;
     Some(read.into_rgb8())
 }

@@ -1,23 +1,23 @@
-//! Data sets of one folder a class.
+//! Data sets with one folder per class.
 
 use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::{DatasetError, LabelledSet, Sample};
+use crate::{DatasetError, LabeledSet, Sample};
 
 /// Lists a data set: each folder in `root` is a class, each file in it or below a sample.
 ///
 /// Names say nothing about formats: every file counts but hidden ones. Whether it can be read is
-/// for [`scan`](crate::scan) to say. Links are followed.
+/// for [`inspect`](crate::inspect) to say. Links are followed.
 ///
 /// # Errors
 /// If `root` is no folder or cannot be read, holds fewer than two classes or a class without files.
-pub fn class_folders(root: &Path) -> Result<LabelledSet, DatasetError> {
+pub fn class_folders(root: &Path) -> Result<LabeledSet, DatasetError> {
     if !root.is_dir() {
         return Err(DatasetError::NoFolder { root: root.to_path_buf() });
     }
-    let mut set = LabelledSet::default();
+    let mut set = LabeledSet::default();
     for folder in entries(root, 1) {
         let folder = folder?;
         if !folder.file_type().is_dir() {
@@ -28,7 +28,7 @@ pub fn class_folders(root: &Path) -> Result<LabelledSet, DatasetError> {
         for file in entries(folder.path(), usize::MAX) {
             let file = file?;
             if file.file_type().is_file() {
-                set.samples.push(Sample { picture: file.into_path(), region: None, class });
+                set.samples.push(Sample { image: file.into_path(), region: None, class });
             }
         }
     }

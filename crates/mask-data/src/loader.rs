@@ -1,4 +1,4 @@
-//! Pictures decoded and warped ahead of who needs them.
+//! Decodes and augments images in the background, ahead of the consumer.
 
 use std::{
     collections::HashMap,
@@ -11,16 +11,20 @@ use std::{
 };
 
 use image::RgbImage;
+use image_input::{DecodeLimits, ImageError, decode_file};
 use rayon::prelude::*;
 
-use crate::{Augmentation, DecodeLimits, PictureError, Sample, decode_file, seed};
+use crate::{
+    Augmentation, Sample,
+    seed::{Purpose, generator},
+};
 
 /// Batches that may wait, so that memory stays bounded.
 const WAITING: usize = 2;
 
-/// Decoded pictures, kept as far as a limit allows.
+/// Decoded images, kept as far as a limit allows.
 #[derive(Debug)]
-pub struct PictureCache {
+pub struct ImageCache {
     limits: DecodeLimits,
     capacity: usize,
     kept: Mutex<Kept>,
@@ -29,68 +33,87 @@ pub struct PictureCache {
 #[derive(Debug, Default)]
 struct Kept {
     bytes: usize,
-    pictures: HashMap<PathBuf, Arc<RgbImage>>,
+    images: HashMap<PathBuf, Arc<RgbImage>>,
 }
 
-impl PictureCache {
-    /// A cache of up to `capacity` bytes of pixels. What comes first is kept, for epochs read all
-    /// pictures equally often.
+impl ImageCache {
+    /// A cache of up to `capacity` bytes of pixels. What comes first is kept, because epochs read
+    /// all images equally often.
     pub fn new(limits: DecodeLimits, capacity: usize) -> Self {
         Self { limits, capacity, kept: Mutex::default() }
     }
 
-    /// The decoded picture.
+    /// The decoded image.
     ///
     /// # Errors
     /// As [`decode_file`].
-    pub fn get(&self, path: &Path) -> Result<Arc<RgbImage>, PictureError> {
+    pub fn get(&self, path: &Path) -> Result<Arc<RgbImage>, ImageError> {
         // A panic elsewhere leaves the map whole.
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(picture) = kept().pictures.get(path) {
-            return Ok(Arc::clone(picture));
+        if let Some(image) = kept().images.get(path) {
+            return Ok(Arc::clone(image));
         }
-        let picture = Arc::new(decode_file(path, &self.limits)?);
-        let bytes = picture.as_raw().len();
+        let image = Arc::new(decode_file(path, &self.limits)?);
+        let bytes = image.as_raw().len();
         let mut kept = kept();
         if kept.bytes + bytes <= self.capacity
-            && kept.pictures.insert(path.to_path_buf(), Arc::clone(&picture)).is_none()
+            && kept.images.insert(path.to_path_buf(), Arc::clone(&image)).is_none()
         {
             kept.bytes += bytes;
         }
-        Ok(picture)
+        Ok(image)
     }
 }
 
-/// A sample to be shown: which one, and whose random numbers change it.
+/// A sample to be loaded: which one, and whose random numbers change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct View {
+pub struct AugmentedSample {
     /// Index of the sample.
     pub sample: usize,
     /// The epoch, or the number of the view, that the random numbers belong to.
     pub epoch: u64,
 }
 
-/// Makes `side` x `side` pixels of each view, in batches, on all cores, ahead of the receiver.
+/// How samples become the input of a network.
+#[derive(Debug, Clone)]
+pub struct LoaderConfig {
+    /// Width and height of the result, in pixels.
+    pub side: u32,
+    /// What is added to a sample's region on every side, as a fraction of its width or height and as
+    /// far as the image reaches.
+    pub margin: f32,
+    /// The random changes.
+    pub augmentation: Augmentation,
+    /// Seed of the random changes.
+    pub seed: u64,
+    /// Samples per batch.
+    pub batch_size: usize,
+}
+
+/// Makes an image of each sample, in batches, on all cores, ahead of the receiver.
+///
+/// `views` must name samples that exist; a view that does not ends the work.
 ///
 /// Order and content do not depend on the number of threads. When the receiver goes, so does the
 /// work.
-pub fn load_views(
+pub fn load_samples(
     samples: Arc<Vec<Sample>>,
-    cache: Arc<PictureCache>,
-    augmentation: Augmentation,
-    views: Vec<View>,
-    (side, batch, random_seed): (u32, usize, u64),
-) -> Receiver<Result<Vec<RgbImage>, PictureError>> {
+    cache: Arc<ImageCache>,
+    settings: LoaderConfig,
+    views: Vec<AugmentedSample>,
+) -> Receiver<Result<Vec<RgbImage>, ImageError>> {
     let (sender, receiver) = sync_channel(WAITING);
     thread::spawn(move || {
-        for batch in views.chunks(batch.max(1)) {
-            let load = |view: &View| {
+        let LoaderConfig { side, margin, augmentation, seed, batch_size } = settings;
+        for batch in views.chunks(batch_size.max(1)) {
+            let load = |view: &AugmentedSample| {
                 let sample = &samples[view.sample];
-                let picture = cache.get(&sample.picture)?;
-                let index = view.sample as u64;
-                let purpose = seed::Purpose::Augmentation;
-                let mut rng = seed::generator(purpose, random_seed, view.epoch, index);
-                Ok(augmentation.apply(&picture, sample.region, side, &mut rng))
+                let image = cache.get(&sample.image)?;
+                let size = image.dimensions().into();
+                let region = sample.region.map(|region| region.expand(margin).clamp(size));
+                let (purpose, index) = (Purpose::Augmentation, view.sample as u64);
+                let mut rng = generator(purpose, seed, view.epoch, index);
+                Ok(augmentation.apply(&image, region, side, &mut rng))
             };
             if sender.send(batch.par_iter().map(load).collect()).is_err() {
                 break;

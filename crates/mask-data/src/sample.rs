@@ -1,71 +1,30 @@
-//! What a classifier learns from: regions of pictures with a class.
+//! What a classifier learns from: regions of images with a class.
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use geometry::BoundingBox;
 
-/// A rectangle in pixels of the upright picture; may reach beyond it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Region {
-    /// Left edge.
-    pub x_min: f32,
-    /// Upper edge.
-    pub y_min: f32,
-    /// Right edge.
-    pub x_max: f32,
-    /// Lower edge.
-    pub y_max: f32,
-}
-
-impl Region {
-    /// The whole of a picture.
-    pub fn whole(width: u32, height: u32) -> Self {
-        Self { x_min: 0.0, y_min: 0.0, x_max: width as f32, y_max: height as f32 }
-    }
-
-    /// Width in pixels.
-    pub fn width(&self) -> f32 {
-        self.x_max - self.x_min
-    }
-
-    /// Height in pixels.
-    pub fn height(&self) -> f32 {
-        self.y_max - self.y_min
-    }
-
-    /// The region grown on every side by `margin` times its width or height.
-    pub fn grown(&self, margin: f32) -> Self {
-        let (x, y) = (margin * self.width(), margin * self.height());
-        Self {
-            x_min: self.x_min - x,
-            y_min: self.y_min - y,
-            x_max: self.x_max + x,
-            y_max: self.y_max + y,
-        }
-    }
-}
-
-/// A picture, or a part of one, with its class.
+/// An image, or a part of one, with its class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// The picture file.
-    pub picture: PathBuf,
-    /// The part of it that shows the object; the whole picture if absent.
-    pub region: Option<Region>,
+    /// The image file.
+    pub image: PathBuf,
+    /// The part of it that shows the object; the whole image if absent.
+    pub region: Option<BoundingBox>,
     /// Index of the class.
     pub class: usize,
 }
 
 /// Samples and the names of their classes.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct LabelledSet {
+pub struct LabeledSet {
     /// Names of the classes, in alphabetical order.
     pub classes: Vec<String>,
     /// The samples, in an order that depends on their names alone.
     pub samples: Vec<Sample>,
 }
 
-impl LabelledSet {
+impl LabeledSet {
     /// Number of samples of each class.
     pub fn support(&self) -> Vec<usize> {
         let mut support = vec![0; self.classes.len()];
@@ -95,15 +54,16 @@ impl LabelledSet {
 
 /// A data set that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DatasetError {
     /// There is no such folder.
-    #[error("{}: no such folder; give a folder with one folder of pictures for each class", root.display())]
+    #[error("{}: no such folder; give a folder with one folder of images for each class", root.display())]
     NoFolder {
         /// The folder asked for.
         root: PathBuf,
     },
     /// The folder holds no class.
-    #[error("{}: no class folders in it; it needs one folder of pictures for each class", root.display())]
+    #[error("{}: no class folders in it; it needs one folder of images for each class", root.display())]
     NoClasses {
         /// The data set.
         root: PathBuf,
@@ -116,15 +76,15 @@ pub enum DatasetError {
         /// The class.
         class: String,
     },
-    /// A class without pictures.
-    #[error("{}: class `{class}` has no pictures; fill its folder or remove it", root.display())]
+    /// A class without images.
+    #[error("{}: class `{class}` has no images; fill its folder or remove it", root.display())]
     EmptyClass {
         /// The data set.
         root: PathBuf,
         /// The class.
         class: String,
     },
-    /// A class none of whose pictures can be read.
+    /// A class none of whose images can be read.
     #[error(
         "{}: none of the {count} files of class `{class}` can be read; the first: {first}",
         root.display()
@@ -139,10 +99,10 @@ pub enum DatasetError {
         /// What is wrong with the first of them.
         first: String,
     },
-    /// More unreadable pictures than tolerated.
+    /// More unreadable images than tolerated.
     #[error(
-        "{}: {unreadable} of {total} files cannot be read, more than {limit_percent} %; remove \
-         them or raise --max-unreadable; the first: {first}", root.display()
+        "{}: {unreadable} of {total} files cannot be read, more than {limit_percent} %; the \
+         first: {first}", root.display()
     )]
     TooManyUnreadable {
         /// The data set.
@@ -162,6 +122,27 @@ pub enum DatasetError {
         /// The folder or file.
         path: PathBuf,
         /// Why.
+        reason: String,
+    },
+    /// A class without enough different images to divide.
+    #[error(
+        "{}: class `{class}` has too few images that are not duplicates of each other: none is left \
+         for {part}", root.display()
+    )]
+    TooFew {
+        /// The data set.
+        root: PathBuf,
+        /// The class.
+        class: String,
+        /// The part of the division that lacks it.
+        part: &'static str,
+    },
+    /// The regions of samples could not be found.
+    #[error("{}: {reason}", path.display())]
+    Region {
+        /// The image.
+        path: PathBuf,
+        /// Why not.
         reason: String,
     },
     /// An annotation file that cannot be used.

@@ -12,10 +12,6 @@ pub enum Purpose {
     Order = 2,
     /// A sample's augmentation.
     Augmentation = 3,
-    /// A network's first weights.
-    Weights = 4,
-    /// The units that dropout leaves out.
-    Dropout = 5,
 }
 
 /// A generator for `purpose`, the same on every machine for the same seed, epoch and index.

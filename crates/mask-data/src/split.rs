@@ -9,14 +9,14 @@ use std::{
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{LabelledSet, seed};
+use crate::{LabeledSet, seed};
 
 /// A division of samples, by index, each list ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
     /// Samples to learn from.
     pub train: Vec<usize>,
-    /// Samples to judge by.
+    /// Samples to validate on.
     pub validation: Vec<usize>,
 }
 
@@ -24,7 +24,7 @@ pub struct Split {
 /// straddles the two.
 ///
 /// `classes` and `groups` name each sample's class and group. Groups come in random order; one goes
-/// to validation if that brings the classes' numbers there nearer to what is wanted. Hence a class
+/// to validation if that brings the classes' numbers there nearer to what is wanted. A class thus
 /// misses its number by less than its largest group, unless groups mix classes.
 pub fn grouped_split(classes: &[usize], groups: &[usize], fraction: f64, seed: u64) -> Split {
     let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -58,9 +58,9 @@ pub fn grouped_split(classes: &[usize], groups: &[usize], fraction: f64, seed: u
 /// A division written down: paths relative to the data set, with `/` between their parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitFile {
-    /// Pictures to learn from.
+    /// Images to learn from.
     pub train: Vec<String>,
-    /// Pictures to judge by.
+    /// Images to validate on.
     #[serde(alias = "test", alias = "val")]
     pub validation: Vec<String>,
 }
@@ -77,10 +77,10 @@ pub struct SplitError {
 
 impl SplitFile {
     /// Writes a division down.
-    pub fn new(set: &LabelledSet, root: &Path, split: &Split) -> Self {
+    pub fn new(set: &LabeledSet, root: &Path, split: &Split) -> Self {
         let names = |samples: &[usize]| {
             let mut names: Vec<_> =
-                samples.iter().map(|s| name(&set.samples[*s].picture, root)).collect();
+                samples.iter().map(|s| name(&set.samples[*s].image, root)).collect();
             names.dedup();
             names
         };
@@ -104,12 +104,12 @@ impl SplitFile {
     /// Names are relative to `root`, or to the folder that holds it.
     ///
     /// # Errors
-    /// If it names a picture that the set lacks, or one on both sides, or leaves a side empty.
-    pub fn apply(&self, set: &LabelledSet, root: &Path, file: &Path) -> Result<Split, SplitError> {
+    /// If it names an image that the set lacks, or one on both sides, or leaves a side empty.
+    pub fn apply(&self, set: &LabeledSet, root: &Path, file: &Path) -> Result<Split, SplitError> {
         let failed = |reason: String| SplitError { path: file.to_path_buf(), reason };
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, sample) in set.samples.iter().enumerate() {
-            by_name.entry(name(&sample.picture, root)).or_default().push(index);
+            by_name.entry(name(&sample.image, root)).or_default().push(index);
         }
         let folder = root.canonicalize().ok();
         let folder = folder.as_deref().and_then(Path::file_name).map(|f| f.to_string_lossy());
@@ -125,7 +125,7 @@ impl SplitFile {
                 let found = found.or_else(|| by_name.get(&within(entry)?));
                 let found = found.ok_or_else(|| {
                     failed(format!(
-                        "names `{entry}`, which is not a readable picture of {}",
+                        "names `{entry}`, which is not a readable image of {}",
                         root.display()
                     ))
                 })?;
@@ -149,8 +149,8 @@ impl SplitFile {
     }
 }
 
-/// A picture's path relative to `root`, with `/` between its parts.
-fn name(picture: &Path, root: &Path) -> String {
-    let parts = picture.strip_prefix(root).unwrap_or(picture).components();
+/// An image's path relative to `root`, with `/` between its parts.
+fn name(image: &Path, root: &Path) -> String {
+    let parts = image.strip_prefix(root).unwrap_or(image).components();
     parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

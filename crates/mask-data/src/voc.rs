@@ -1,4 +1,4 @@
-//! Annotations in the form of Pascal VOC: boxes with classes, a file a picture.
+//! Annotations in the form of Pascal VOC: boxes with classes, one file per image.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -6,17 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use geometry::BoundingBox;
 use roxmltree::{Document, Node};
 
-use crate::{DatasetError, LabelledSet, Region, Sample};
+use crate::{DatasetError, LabeledSet, Sample};
 
-/// A picture's boxes.
+/// An image's boxes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct VocPicture {
+pub struct VocImage {
     /// The annotation file.
     pub annotation: PathBuf,
-    /// The picture file, if it lies beside.
-    pub picture: Option<PathBuf>,
+    /// The image file, if it lies beside.
+    pub image: Option<PathBuf>,
     /// The objects, in the order of the file.
     pub objects: Vec<VocObject>,
 }
@@ -27,27 +28,12 @@ pub struct VocObject {
     /// Its class.
     pub class: String,
     /// Where it is.
-    pub region: Region,
+    pub bbox: BoundingBox,
     /// Whether the annotator marked it as hard to recognise.
     pub difficult: bool,
 }
 
-/// How boxes become samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct VocCrops {
-    /// What is added to a box on every side, as a part of its width or height. Default: 0.
-    pub margin: f32,
-    /// Whether objects marked as difficult count. Default: no.
-    pub difficult: bool,
-}
-
-impl Default for VocCrops {
-    fn default() -> Self {
-        Self { margin: 0.0, difficult: false }
-    }
-}
-
-/// The folders of annotations and pictures of a data set in VOC's layout, if it has them:
+/// The folders of annotations and images of a data set in VOC's layout, if it has them:
 /// `annotations` or `Annotations`, and `images` or `JPEGImages`.
 pub fn voc_folders(root: &Path) -> Option<(PathBuf, PathBuf)> {
     let folder =
@@ -57,17 +43,17 @@ pub fn voc_folders(root: &Path) -> Option<(PathBuf, PathBuf)> {
 
 /// Reads all annotations of a folder, in the order of their names.
 ///
-/// A picture belongs to an annotation if their names are alike but for the extension, or by the
+/// An image belongs to an annotation if their names are alike but for the extension, or by the
 /// annotation's own `filename`.
 ///
 /// # Errors
 /// If a folder or an annotation cannot be read.
-pub fn read_voc(annotations: &Path, images: &Path) -> Result<Vec<VocPicture>, DatasetError> {
+pub fn read_voc(annotations: &Path, folder: &Path) -> Result<Vec<VocImage>, DatasetError> {
     let mut by_stem = HashMap::new();
-    for path in files_in(images)? {
+    for path in files_in(folder)? {
         by_stem.entry(path.file_stem().unwrap_or_default().to_owned()).or_insert(path);
     }
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for annotation in files_in(annotations)? {
         if annotation.extension().is_none_or(|extension| extension != "xml") {
             continue;
@@ -75,44 +61,43 @@ pub fn read_voc(annotations: &Path, images: &Path) -> Result<Vec<VocPicture>, Da
         let failed = |reason: String| DatasetError::Annotation { path: annotation.clone(), reason };
         let text = fs::read_to_string(&annotation).map_err(|error| failed(error.to_string()))?;
         let (filename, objects) = parse(&text).map_err(failed)?;
-        let picture = by_stem.get(annotation.file_stem().unwrap_or_default()).cloned();
-        let named = filename.map(|name| images.join(name)).filter(|path| path.is_file());
-        pictures.push(VocPicture { picture: picture.or(named), annotation, objects });
+        let image = by_stem.get(annotation.file_stem().unwrap_or_default()).cloned();
+        let named = filename.map(|name| folder.join(name)).filter(|path| path.is_file());
+        images.push(VocImage { image: image.or(named), annotation, objects });
     }
-    Ok(pictures)
+    Ok(images)
 }
 
-/// Turns annotated boxes into samples. Boxes of no area and pictures that are absent are left out.
+/// Turns annotated boxes into samples. Boxes of no area and images that are absent are left out,
+/// and, unless `difficult`, objects marked as such.
 ///
 /// # Errors
 /// If there are fewer than two classes.
 pub fn voc_samples(
     root: &Path,
-    pictures: &[VocPicture],
-    crops: VocCrops,
-) -> Result<LabelledSet, DatasetError> {
+    images: &[VocImage],
+    difficult: bool,
+) -> Result<LabeledSet, DatasetError> {
     let counted = |object: &&VocObject| {
-        (crops.difficult || !object.difficult)
-            && object.region.width() > 0.0
-            && object.region.height() > 0.0
+        (difficult || !object.difficult) && object.bbox.width() > 0.0 && object.bbox.height() > 0.0
     };
-    let classes: BTreeSet<&str> = pictures
+    let classes: BTreeSet<&str> = images
         .iter()
-        .filter(|picture| picture.picture.is_some())
-        .flat_map(|picture| picture.objects.iter().filter(counted))
+        .filter(|image| image.image.is_some())
+        .flat_map(|image| image.objects.iter().filter(counted))
         .map(|object| object.class.as_str())
         .collect();
     let classes: Vec<String> = classes.into_iter().map(str::to_owned).collect();
     let mut samples = Vec::new();
-    for picture in pictures {
-        let Some(path) = &picture.picture else { continue };
-        for object in picture.objects.iter().filter(counted) {
+    for image in images {
+        let Some(path) = &image.image else { continue };
+        for object in image.objects.iter().filter(counted) {
             let Ok(class) = classes.binary_search(&object.class) else { continue };
-            let region = Some(object.region.grown(crops.margin));
-            samples.push(Sample { picture: path.clone(), region, class });
+            let (image, region) = (path.clone(), Some(object.bbox));
+            samples.push(Sample { image, region, class });
         }
     }
-    let set = LabelledSet { classes, samples };
+    let set = LabeledSet { classes, samples };
     set.check(root)?;
     Ok(set)
 }
@@ -153,14 +138,14 @@ fn object(node: Node<'_, '_>) -> Result<VocObject, String> {
         let value = text.parse::<f32>().ok().filter(|value| value.is_finite());
         value.ok_or_else(|| format!("a `{class}` whose {name} is `{text}`, not a number"))
     };
-    let region = Region {
+    let bbox = BoundingBox {
         x_min: side("xmin")?,
         y_min: side("ymin")?,
         x_max: side("xmax")?,
         y_max: side("ymax")?,
     };
     let difficult = child_text(node, "difficult") == Some("1");
-    Ok(VocObject { class, region, difficult })
+    Ok(VocObject { class, bbox, difficult })
 }
 
 fn child_text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {

@@ -1,8 +1,7 @@
-//! One affine warp from a picture to the classifier's input.
+//! One affine warp from an image to the classifier's input.
 
+use geometry::BoundingBox;
 use image::RgbImage;
-
-use crate::Region;
 
 /// Rotation, shift, shear and zoom about the middle, then perhaps a mirroring, as Keras's
 /// `ImageDataGenerator` composes them.
@@ -12,11 +11,11 @@ use crate::Region;
 pub struct Warp {
     /// Angle in degrees.
     pub rotation: f64,
-    /// Shift down and to the right, as parts of height and width.
+    /// Shift down and to the right, as fractions of height and width.
     pub shift: [f64; 2],
     /// Shear angle in degrees.
     pub shear: f64,
-    /// Scale downwards and to the right: above 1 shows more of the picture.
+    /// Scale downwards and to the right: above 1 shows more of the image.
     pub zoom: [f64; 2],
     /// Whether the result is mirrored.
     pub mirrored: bool,
@@ -29,14 +28,14 @@ impl Default for Warp {
 }
 
 impl Warp {
-    /// Warps `region` of `picture`, stretched to a square, into `side` x `side` pixels.
+    /// Warps `region` of `image`, stretched to a square, into `side` x `side` pixels.
     ///
-    /// Bilinear between pixels, without antialiasing; beyond the picture its nearest pixel. Without
+    /// Bilinear between pixels, without antialiasing; beyond the image its nearest pixel. Without
     /// any change this is the resize of the reference pipeline (half-pixel centres).
-    pub fn apply(&self, picture: &RgbImage, region: Region, side: u32) -> RgbImage {
+    pub fn apply(&self, image: &RgbImage, region: BoundingBox, side: u32) -> RgbImage {
         let fetch = self.fetch_matrix(region, side);
-        let (width, height) = picture.dimensions();
-        let pixels = picture.as_raw();
+        let (width, height) = image.dimensions();
+        let pixels = image.as_raw();
         let mut result = RgbImage::new(side, side);
         if width == 0 || height == 0 {
             return result;
@@ -69,7 +68,7 @@ impl Warp {
     }
 
     /// Source row and source column as linear functions of (row, column, 1) of the result.
-    fn fetch_matrix(&self, region: Region, side: u32) -> [[f64; 3]; 2] {
+    fn fetch_matrix(&self, region: BoundingBox, side: u32) -> [[f64; 3]; 2] {
         let side = f64::from(side);
         let (sin, cos) = self.rotation.to_radians().sin_cos();
         let rotation = [[cos, -sin, 0.0], [sin, cos, 0.0]];
@@ -84,17 +83,17 @@ impl Warp {
             true => [[1.0, 0.0, 0.0], [0.0, -1.0, side - 1.0]],
             false => [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
         };
-        // From the square's pixel indices to the picture's.
+        // From the square's pixel indices to the image's.
         let vertical = f64::from(region.height()) / side;
         let horizontal = f64::from(region.width()) / side;
-        let into_picture = [
+        let into_image = [
             [vertical, 0.0, f64::from(region.y_min) + 0.5 * vertical - 0.5],
             [0.0, horizontal, f64::from(region.x_min) + 0.5 * horizontal - 0.5],
         ];
-        [into_picture, from_centre, rotation, shift, shear, zoom, to_centre, mirror]
+        [into_image, from_centre, rotation, shift, shear, zoom, to_centre, mirror]
             .into_iter()
             .reduce(product)
-            .unwrap_or(into_picture)
+            .unwrap_or(into_image)
     }
 }
 

@@ -1,22 +1,23 @@
-//! Splits, copies, class folders, annotations and augmentation.
-#![cfg(feature = "training")]
+//! Splits, duplicates, class folders, annotations and augmentation.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{fs, path::Path, sync::Arc};
 
+use geometry::BoundingBox;
 use image::RgbImage;
+use image_input::DecodeLimits;
 use mask_data::{
-    Augmentation, COPY_DISTANCE, DatasetError, DecodeLimits, LabelledSet, PictureCache, Region,
-    Sample, SplitFile, View, VocCrops, Warp, class_folders, find_copies, grouped_split, load_views,
-    read_voc, scan, seed, voc_folders, voc_samples,
+    Augmentation, AugmentedSample, DUPLICATE_HASH_DISTANCE, DatasetError, ImageCache, LabeledSet,
+    LoaderConfig, Sample, SplitFile, Warp, class_folders, find_duplicates, grouped_split, inspect,
+    load_samples, read_voc, seed, voc_folders, voc_samples,
 };
 use proptest::prelude::*;
 use rand::RngExt;
 use serde_json::Value;
 
-/// A picture of smooth random patches: no two numbers look alike.
+/// An image of smooth random patches: no two numbers look alike.
 fn patches(number: u32, width: u32, height: u32) -> RgbImage {
-    let mut rng = seed::generator(seed::Purpose::Weights, number.into(), 0, 0);
+    let mut rng = seed::generator(seed::Purpose::Order, number.into(), 0, 0);
     let grid = RgbImage::from_fn(9, 7, |_, _| image::Rgb([0; 3].map(|_| rng.random())));
     image::imageops::resize(&grid, width, height, image::imageops::FilterType::Triangle)
 }
@@ -30,8 +31,8 @@ fn write_set(root: &Path, classes: &[(&str, &[u32])]) {
     }
 }
 
-fn scanned(root: &Path, tolerated: f64) -> Result<mask_data::ScannedSet, DatasetError> {
-    scan(root, class_folders(root)?, &DecodeLimits::default(), tolerated, &|| ())
+fn scanned(root: &Path, tolerated: f64) -> Result<mask_data::InspectedSet, DatasetError> {
+    inspect(root, class_folders(root)?, &DecodeLimits::default(), tolerated, &|| ())
 }
 
 #[test]
@@ -41,8 +42,8 @@ fn warps_equal_scipys() {
         value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
     };
     let side = recorded["side"].as_u64().unwrap() as u32;
-    let pixels = numbers(&recorded["picture"]).into_iter().map(|value| value as u8).collect();
-    let picture = RgbImage::from_raw(side, side, pixels).unwrap();
+    let pixels = numbers(&recorded["image"]).into_iter().map(|value| value as u8).collect();
+    let image = RgbImage::from_raw(side, side, pixels).unwrap();
     for case in recorded["cases"].as_array().unwrap() {
         let pair = |key: &str| <[f64; 2]>::try_from(numbers(&case[key])).unwrap();
         let warp = Warp {
@@ -52,7 +53,7 @@ fn warps_equal_scipys() {
             zoom: pair("zoom"),
             mirrored: case["mirrored"].as_bool().unwrap(),
         };
-        let warped = warp.apply(&picture, Region::whole(side, side), side);
+        let warped = warp.apply(&image, BoundingBox::of_image((side, side).into()), side);
         for (found, expected) in warped.as_raw().iter().zip(numbers(&case["warped"])) {
             // Half a step of rounding, and a hundredth of the recording's.
             assert!(
@@ -65,10 +66,28 @@ fn warps_equal_scipys() {
 
 #[test]
 fn a_region_is_cut_out() {
-    let picture = patches(5, 60, 40);
-    let region = Region { x_min: 10.0, y_min: 4.0, x_max: 34.0, y_max: 28.0 };
-    let cut = Warp::default().apply(&picture, region, 24);
-    assert_eq!(cut, image::imageops::crop_imm(&picture, 10, 4, 24, 24).to_image());
+    let image = patches(5, 60, 40);
+    let region = BoundingBox { x_min: 10.0, y_min: 4.0, x_max: 34.0, y_max: 28.0 };
+    let cut = Warp::default().apply(&image, region, 24);
+    assert_eq!(cut, image::imageops::crop_imm(&image, 10, 4, 24, 24).to_image());
+}
+
+#[test]
+fn margins_show_more_of_the_image_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.png");
+    let image = patches(5, 60, 40);
+    image.save(&file).unwrap();
+    let region = Some(BoundingBox { x_min: 10.0, y_min: 20.0, x_max: 30.0, y_max: 40.0 });
+    let samples = Arc::new(vec![Sample { image: file, region, class: 0 }]);
+    let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 0));
+    let augmentation = Augmentation::none();
+    let settings = LoaderConfig { side: 24, margin: 0.1, augmentation, seed: 0, batch_size: 1 };
+    let views = vec![AugmentedSample { sample: 0, epoch: 0 }];
+    let shown = load_samples(samples, cache, settings, views).recv().unwrap().unwrap();
+    // Two pixels on each side, but below, where the image ends.
+    let grown = BoundingBox { x_min: 8.0, y_min: 18.0, x_max: 32.0, y_max: 40.0 };
+    assert_eq!(shown, [Warp::default().apply(&image, grown, 24)]);
 }
 
 #[test]
@@ -87,12 +106,14 @@ fn augmentation_depends_on_seed_epoch_and_index_alone() {
         ..Augmentation::default()
     };
     let load = |order: &[usize], batch: usize, threads: usize, seed: u64, epoch: u64| {
-        let views = order.iter().map(|sample| View { sample: *sample, epoch }).collect();
-        let cache = Arc::new(PictureCache::new(DecodeLimits::default(), 1 << 20));
+        let views = order.iter().map(|sample| AugmentedSample { sample: *sample, epoch }).collect();
+        let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 1 << 20));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let shape = (48, batch, seed);
+        let augmentation = all.clone();
+        let settings =
+            LoaderConfig { side: 48, margin: 0.0, augmentation, seed, batch_size: batch };
         pool.install(|| {
-            let views = load_views(Arc::clone(&samples), cache, all.clone(), views, shape);
+            let views = load_samples(Arc::clone(&samples), cache, settings, views);
             views.into_iter().flat_map(Result::unwrap).collect::<Vec<_>>()
         })
     };
@@ -118,14 +139,14 @@ fn copies_are_found() {
         .unwrap();
     patches(4, 90, 70).save(root.join("a/stored.jpg")).unwrap();
     let scanned = scanned(root, 0.0).unwrap();
-    let copies = find_copies(&scanned, COPY_DISTANCE);
+    let copies = find_duplicates(&scanned, DUPLICATE_HASH_DISTANCE);
     let name = |index: usize| {
-        let path = &scanned.set.samples[index].picture;
+        let path = &scanned.set.samples[index].image;
         path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/")
     };
     let mut found: Vec<_> = copies.pairs.iter().map(|p| (name(p.first), name(p.second))).collect();
     assert_eq!(found[0], ("a/1.png".to_owned(), "b/exact.png".to_owned()));
-    assert!(copies.pairs[0].exact && copies.pairs[0].contradicting);
+    assert!(copies.pairs[0].exact && copies.pairs[0].label_conflict);
     found.sort();
     let expected =
         [("a/1", "b/exact"), ("a/2", "a/small"), ("a/3", "a/mirrored"), ("a/4", "a/stored")];
@@ -147,7 +168,7 @@ fn a_set_that_cannot_be_used_says_why() {
     write_set(root, &[("a", &[1, 2, 3])]);
     assert!(message(root).contains("only one class, `a`"));
     fs::create_dir(root.join("b")).unwrap();
-    assert!(message(root).contains("class `b` has no pictures"));
+    assert!(message(root).contains("class `b` has no images"));
     fs::write(root.join("b/broken.jpg"), "nothing").unwrap();
     assert!(message(root).contains("none of the 1 files of class `b` can be read"));
     write_set(root, &[("b", &[4])]);
@@ -163,7 +184,7 @@ fn extensions_do_not_matter_and_hidden_files_are_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     write_set(root, &[("a", &[1]), ("b", &[2])]);
-    fs::rename(root.join("a/1.png"), root.join("a/picture.txt")).unwrap();
+    fs::rename(root.join("a/1.png"), root.join("a/image.txt")).unwrap();
     fs::write(root.join("a/.DS_Store"), "x").unwrap();
     let set = scanned(root, 0.0).unwrap();
     assert_eq!(set.set.support(), [1, 1]);
@@ -191,25 +212,25 @@ fn annotations_become_samples() {
     ];
     let text = format!("<annotation><filename>x</filename>{}</annotation>", objects.concat());
     fs::write(root.join("annotations/one.xml"), text).unwrap();
-    let (annotations, images) = voc_folders(root).unwrap();
-    let pictures = read_voc(&annotations, &images).unwrap();
-    let set = voc_samples(root, &pictures, VocCrops { margin: 0.1, difficult: false }).unwrap();
+    let (annotations, folder) = voc_folders(root).unwrap();
+    let images = read_voc(&annotations, &folder).unwrap();
+    let set = voc_samples(root, &images, false).unwrap();
     assert_eq!(set.classes, ["no", "yes"]);
-    let wide = Region { x_min: 8.0, y_min: 18.0, x_max: 32.0, y_max: 42.0 };
-    assert_eq!(set.samples[0].region, Some(wide));
+    let bounds = BoundingBox { x_min: 10.0, y_min: 20.0, x_max: 30.0, y_max: 40.0 };
+    assert_eq!(set.samples[0].region, Some(bounds));
     assert_eq!(set.support(), [1, 1]);
-    let all = voc_samples(root, &pictures, VocCrops { margin: 0.0, difficult: true }).unwrap();
+    let all = voc_samples(root, &images, true).unwrap();
     assert_eq!(all.support(), [1, 2]);
     fs::write(root.join("annotations/two.xml"), "<annotation><object/></annotation>").unwrap();
-    let error = read_voc(&annotations, &images).unwrap_err().to_string();
+    let error = read_voc(&annotations, &folder).unwrap_err().to_string();
     assert!(error.contains("two.xml") && error.contains("an object without a name"), "{error}");
 }
 
 #[test]
 fn a_split_survives_being_written_down() {
-    let root = Path::new("pictures");
-    let sample = |name: &str, class| Sample { picture: root.join(name), region: None, class };
-    let set = LabelledSet {
+    let root = Path::new("images");
+    let sample = |name: &str, class| Sample { image: root.join(name), region: None, class };
+    let set = LabeledSet {
         classes: vec!["a".to_owned(), "b".to_owned()],
         samples: vec![sample("a/1", 0), sample("a/2", 0), sample("b/1", 1), sample("b/2", 1)],
     };

@@ -7,7 +7,7 @@ use imageproc::{
     rect::Rect,
 };
 
-use crate::MaskedFace;
+use crate::{FaceDetection, ImageSize, PixelRect};
 
 /// DejaVu Sans Bold 2.37: its licence stands beside it.
 static FONT: &[u8] = include_bytes!("../assets/DejaVuSans-Bold.ttf");
@@ -24,7 +24,7 @@ const OTHERS: [Rgb<u8>; 5] = [
     Rgb([130, 100, 20]),
 ];
 
-/// Draws faces with their labels: a colour a class, sizes that suit the picture.
+/// Draws faces with their labels: one colour per class, sizes that suit the image.
 #[derive(Debug, Clone)]
 pub struct Annotator {
     classes: Vec<String>,
@@ -56,36 +56,38 @@ impl Annotator {
         }
     }
 
-    /// Draws every face's box and label into the picture.
-    pub fn draw(&self, picture: &mut RgbImage, faces: &[MaskedFace]) {
-        let (width, height) = picture.dimensions();
+    /// Draws every face's box and label into the image.
+    pub fn draw(&self, image: &mut RgbImage, faces: &[FaceDetection]) {
+        let (width, height) = image.dimensions();
+        let size = ImageSize { width, height };
         let short_side = width.min(height) as f32;
         let thickness = (short_side / 250.0).round().max(1.0) as u32;
         // The least confident first, so that the best stay on top.
         for face in faces.iter().rev() {
-            let color = self.color(&face.label);
-            draw_box(picture, face.face.bbox.touched_rectangle(), thickness, color);
+            let color = self.color(face.label());
+            draw_box(image, face.bbox.enclosing_rect(size), thickness, color);
         }
         for face in faces.iter().rev() {
-            let text = format!("{} {:.0}%", face.label, 100.0 * face.label_probability());
+            let text = format!("{} {:.0}%", face.label(), 100.0 * face.label_probability());
             // Readable, yet not much wider than the face it belongs to.
-            let wanted = (face.face.bbox.width() / 7.0).clamp(short_side / 40.0, short_side / 12.0);
-            self.draw_label(picture, face, &text, wanted.max(11.0), self.color(&face.label));
+            let wanted = (face.bbox.width() / 7.0).clamp(short_side / 40.0, short_side / 12.0);
+            self.draw_label(image, face, &text, wanted.max(11.0), self.color(face.label()));
         }
     }
 
-    /// Draws a label above its face, or wherever it fits into the picture.
+    /// Draws a label above its face, or wherever it fits into the image.
     fn draw_label(
         &self,
-        picture: &mut RgbImage,
-        face: &MaskedFace,
+        image: &mut RgbImage,
+        face: &FaceDetection,
         text: &str,
         size: f32,
         color: Rgb<u8>,
     ) {
-        let (width, height) = picture.dimensions();
+        let (width, height) = image.dimensions();
         let Some(label) = self.fit(text, size, width, height) else { return };
-        let (left, top, _, box_height) = face.face.bbox.touched_rectangle();
+        let bbox = face.bbox.enclosing_rect(ImageSize { width, height });
+        let PixelRect { x: left, y: top, height: box_height, .. } = bbox;
         let x = left.min(width - label.width);
         let y = match top.checked_sub(label.height) {
             Some(above) => above,
@@ -93,13 +95,13 @@ impl Annotator {
             None => top.min(height - label.height),
         };
         let background = Rect::at(x as i32, y as i32).of_size(label.width, label.height);
-        draw_filled_rect_mut(picture, background, color);
+        draw_filled_rect_mut(image, background, color);
         let (x, y) = ((x + label.padding) as i32, (y + label.padding) as i32);
         let white = Rgb([255, 255, 255]);
-        draw_text_mut(picture, white, x, y, PxScale::from(label.size), &self.font, text);
+        draw_text_mut(image, white, x, y, PxScale::from(label.size), &self.font, text);
     }
 
-    /// The label at the wanted size, or smaller if the picture is. `None` where even a tiny one has
+    /// The label at the wanted size, or smaller if the image is. `None` where even a tiny one has
     /// no room.
     fn fit(&self, text: &str, mut size: f32, width: u32, height: u32) -> Option<Label> {
         while size >= 5.0 {
@@ -130,8 +132,8 @@ struct Label {
 
 /// Draws the outline of a rectangle inside its edges.
 fn draw_box(
-    picture: &mut RgbImage,
-    (x, y, width, height): (u32, u32, u32, u32),
+    image: &mut RgbImage,
+    PixelRect { x, y, width, height }: PixelRect,
     thickness: u32,
     color: Rgb<u8>,
 ) {
@@ -144,23 +146,22 @@ fn draw_box(
     ];
     for (x, y, width, height) in sides {
         let side = Rect::at(x as i32, y as i32).of_size(width, height);
-        draw_filled_rect_mut(picture, side, color);
+        draw_filled_rect_mut(image, side, color);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use face_ssd::{Face, PixelBox};
-
     use super::*;
-    use crate::ClassProbability;
+    use crate::BoundingBox;
 
-    fn face(label: &str, [x_min, y_min, x_max, y_max]: [f32; 4]) -> MaskedFace {
-        let bbox = PixelBox { x_min, y_min, x_max, y_max };
-        MaskedFace {
-            face: Face { bbox, confidence: 0.9 },
-            label: label.to_owned(),
-            probabilities: vec![ClassProbability { class: label.to_owned(), probability: 0.97 }],
+    fn face(label: &str, [x_min, y_min, x_max, y_max]: [f32; 4]) -> FaceDetection {
+        FaceDetection {
+            bbox: BoundingBox { x_min, y_min, x_max, y_max },
+            score: 0.9,
+            class: 0,
+            probabilities: vec![0.97],
+            classes: [label.to_owned()].into(),
         }
     }
 
@@ -170,9 +171,9 @@ mod tests {
     }
 
     /// The pixels that drawing changed: bounding box and count.
-    fn changed(picture: &RgbImage) -> (u32, u32, u32, u32, usize) {
+    fn changed(image: &RgbImage) -> (u32, u32, u32, u32, usize) {
         let grey = Rgb([90, 90, 90]);
-        let touched: Vec<_> = picture.enumerate_pixels().filter(|(_, _, p)| **p != grey).collect();
+        let touched: Vec<_> = image.enumerate_pixels().filter(|(_, _, p)| **p != grey).collect();
         let xs = touched.iter().map(|(x, _, _)| *x);
         let ys = touched.iter().map(|(_, y, _)| *y);
         (
@@ -195,12 +196,12 @@ mod tests {
 
     #[test]
     fn the_outline_lies_on_the_box_and_the_label_beside_it() {
-        let mut picture = RgbImage::from_pixel(400, 300, Rgb([90, 90, 90]));
-        annotator().draw(&mut picture, &[face("with_mask", [150.0, 100.0, 250.0, 220.0])]);
+        let mut image = RgbImage::from_pixel(400, 300, Rgb([90, 90, 90]));
+        annotator().draw(&mut image, &[face("with_mask", [150.0, 100.0, 250.0, 220.0])]);
         let on_outline = [(150, 160), (249, 160), (200, 100), (200, 219)];
-        assert!(on_outline.iter().all(|(x, y)| *picture.get_pixel(*x, *y) == GREEN));
-        assert_eq!(*picture.get_pixel(200, 160), Rgb([90, 90, 90]), "the face is not painted over");
-        let (_, top, _, bottom, _) = changed(&picture);
+        assert!(on_outline.iter().all(|(x, y)| *image.get_pixel(*x, *y) == GREEN));
+        assert_eq!(*image.get_pixel(200, 160), Rgb([90, 90, 90]), "the face is not painted over");
+        let (_, top, _, bottom, _) = changed(&image);
         assert!(top < 100 && bottom == 219);
     }
 
@@ -216,10 +217,10 @@ mod tests {
                 [0.0, 0.0, w, h],
             ];
             for corners in boxes {
-                let mut picture = RgbImage::from_pixel(width, height, Rgb([90, 90, 90]));
-                annotator.draw(&mut picture, &[face("without_mask", corners)]);
+                let mut image = RgbImage::from_pixel(width, height, Rgb([90, 90, 90]));
+                annotator.draw(&mut image, &[face("without_mask", corners)]);
                 // White text was drawn, and the background shows on all sides of it: nothing is cut.
-                let white: Vec<_> = picture
+                let white: Vec<_> = image
                     .enumerate_pixels()
                     .filter(|(_, _, p)| p.0.iter().all(|c| *c > 230))
                     .map(|(x, y, _)| (x, y))
@@ -231,10 +232,10 @@ mod tests {
     }
 
     #[test]
-    fn pictures_too_small_for_text_still_get_their_box() {
-        let mut picture = RgbImage::from_pixel(3, 3, Rgb([90, 90, 90]));
-        annotator().draw(&mut picture, &[face("with_mask", [0.0, 0.0, 3.0, 3.0])]);
-        // All but the middle one of the picture's pixels.
-        assert_eq!(changed(&picture).4, 8);
+    fn images_too_small_for_text_still_get_their_box() {
+        let mut image = RgbImage::from_pixel(3, 3, Rgb([90, 90, 90]));
+        annotator().draw(&mut image, &[face("with_mask", [0.0, 0.0, 3.0, 3.0])]);
+        // All but the middle one of the image's pixels.
+        assert_eq!(changed(&image).4, 8);
     }
 }

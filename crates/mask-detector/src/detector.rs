@@ -1,19 +1,21 @@
 //! The two networks as one.
 
-use std::{
-    ops::AddAssign,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use face_ssd::{Face, FaceDetector, FaceDetectorConfig};
-use image::{RgbImage, imageops::crop_imm};
-use mask_model::{MaskClassifier, MaskClassifierConfig};
+use geometry::PixelRect;
+use image_input::{DecodeLimits, ImageView, decode};
+use mask_model::{MaskClassifier, MaskClassifierConfig, argmax};
+use serde::{Deserialize, Serialize};
+use tracing::instrument;
 
-use crate::DetectError;
+use crate::{DetectError, FaceDetection, MaskDetectorBuilder};
 
 /// Settings of a [`MaskDetector`]: those of its two networks, whose defaults are documented there.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MaskDetectorConfig {
     /// How faces are found.
     pub faces: FaceDetectorConfig,
@@ -21,163 +23,133 @@ pub struct MaskDetectorConfig {
     pub masks: MaskClassifierConfig,
 }
 
-/// A face and its class.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MaskedFace {
-    /// Where the face is, and how sure the detector is of it.
-    pub face: Face,
-    /// The name of the most probable class.
-    pub label: String,
-    /// Every class with its probability, in the order of the classifier's classes.
-    pub probabilities: Vec<ClassProbability>,
-}
-
-/// A class and its probability.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ClassProbability {
-    /// The name of the class.
-    pub class: String,
-    /// Its probability, in [0, 1].
-    pub probability: f32,
-}
-
-impl MaskedFace {
-    /// The probability of the label, in [0, 1].
-    pub fn label_probability(&self) -> f32 {
-        self.probabilities
-            .iter()
-            .find(|entry| entry.class == self.label)
-            .map_or(0.0, |entry| entry.probability)
-    }
-}
-
-/// Time spent in each stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StageTimes {
-    /// Resizing, face network, decoding of boxes.
-    pub faces: Duration,
-    /// Cropping, resizing, classifier.
-    pub masks: Duration,
-}
-
-impl AddAssign for StageTimes {
-    fn add_assign(&mut self, other: Self) {
-        self.faces += other.faces;
-        self.masks += other.masks;
-    }
-}
-
-/// Finds faces and tells their class.
+/// Finds faces and their classes. May be shared between threads.
 #[derive(Debug)]
 pub struct MaskDetector {
     faces: FaceDetector,
     masks: MaskClassifier,
 }
 
+/// A detector that could not be shared would not compile.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<MaskDetector>();
+};
+
 impl MaskDetector {
-    /// Loads both networks onto `device`.
+    /// A detector with defaults for all that is not set.
+    pub fn builder() -> MaskDetectorBuilder {
+        MaskDetectorBuilder::default()
+    }
+
+    /// Loads both networks onto an open device.
     ///
     /// # Errors
     /// If weights cannot be used, or the input size is out of range.
-    pub fn new(config: MaskDetectorConfig, device: Device) -> Result<Self, DetectError> {
+    #[instrument(skip_all, name = "load")]
+    pub fn new(config: MaskDetectorConfig, device: &Device) -> Result<Self, DetectError> {
         // Reading and packing weights is most of a short run.
         let (faces, masks) = rayon::join(
-            || FaceDetector::new(config.faces, &device),
-            || MaskClassifier::new(config.masks, &device),
+            || FaceDetector::new(config.faces, device),
+            || MaskClassifier::new(config.masks, device),
         );
         Ok(Self { faces: faces?, masks: masks? })
     }
 
-    /// Names of the classes, in the order of [`MaskedFace::probabilities`].
-    pub fn classes(&self) -> &[String] {
+    /// Names of the classes, in the order of [`FaceDetection::probabilities`].
+    pub fn classes(&self) -> &Arc<[String]> {
         self.masks.classes()
     }
 
-    /// The faces in a picture with their classes, the most confident face first.
-    ///
-    /// # Errors
-    /// If the picture has no pixels or the device fails.
-    pub fn detect(&self, picture: &RgbImage) -> Result<Vec<MaskedFace>, DetectError> {
-        Ok(self.detect_batch(&[picture])?.pop().unwrap_or_default())
+    /// What is added to a face's box before it is classified, see [`MaskClassifier::margin`].
+    pub fn margin(&self) -> f32 {
+        self.masks.margin()
     }
 
-    /// The faces in each picture with their classes; the faces of all pictures share the
-    /// classifier's batches.
+    /// The faces in an image with their classes, highest score first.
     ///
     /// # Errors
-    /// If a picture has no pixels or the device fails.
+    /// If the image has no pixels or the device fails.
+    pub fn detect<'a>(
+        &self,
+        image: impl Into<ImageView<'a>>,
+    ) -> Result<Vec<FaceDetection>, DetectError> {
+        Ok(self.detect_batch(&[image.into()])?.pop().unwrap_or_default())
+    }
+
+    /// The faces in an encoded image: JPEG, PNG, WebP and others, known by their content.
+    ///
+    /// # Errors
+    /// If the bytes are not an image, are damaged, or show more than
+    /// [`DecodeLimits::default`] allows; or as [`MaskDetector::detect`].
+    pub fn detect_bytes(&self, bytes: &[u8]) -> Result<Vec<FaceDetection>, DetectError> {
+        self.detect(&decode(bytes, None, &DecodeLimits::default())?)
+    }
+
+    /// The faces in each image with their classes; the faces of all images share the classifier's
+    /// batches.
+    ///
+    /// # Errors
+    /// If an image has no pixels or the device fails.
     pub fn detect_batch(
         &self,
-        pictures: &[&RgbImage],
-    ) -> Result<Vec<Vec<MaskedFace>>, DetectError> {
-        self.detect_timed(pictures, &mut StageTimes::default())
+        images: &[ImageView<'_>],
+    ) -> Result<Vec<Vec<FaceDetection>>, DetectError> {
+        let faces = self.find_faces(images)?;
+        self.classify_faces(images, &faces)
     }
 
-    /// As [`MaskDetector::detect_batch`], adding the time of each stage to `times`.
+    /// First stage: the faces in each image, highest score first.
     ///
     /// # Errors
-    /// If a picture has no pixels or the device fails.
-    pub fn detect_timed(
-        &self,
-        pictures: &[&RgbImage],
-        times: &mut StageTimes,
-    ) -> Result<Vec<Vec<MaskedFace>>, DetectError> {
-        let start = Instant::now();
-        let faces = self.find_faces(pictures)?;
-        let found = Instant::now();
-        let masked = self.classify_faces(pictures, &faces)?;
-        times.faces += found - start;
-        times.masks += found.elapsed();
-        Ok(masked)
+    /// If an image has no pixels or the device fails.
+    #[instrument(skip_all, name = "faces", fields(images = images.len()))]
+    pub fn find_faces(&self, images: &[ImageView<'_>]) -> Result<Vec<Vec<Face>>, DetectError> {
+        Ok(self.faces.detect_batch(images)?)
     }
 
-    /// First stage: the faces in each picture, the most confident first.
-    ///
-    /// # Errors
-    /// If a picture has no pixels or the device fails.
-    pub fn find_faces(&self, pictures: &[&RgbImage]) -> Result<Vec<Vec<Face>>, DetectError> {
-        Ok(self.faces.detect_batch(pictures)?)
-    }
-
-    /// Second stage: the class of each face. `faces` holds the faces of each picture.
+    /// Second stage: the class of each face. `faces` holds the faces of each image.
     ///
     /// # Errors
     /// If the device fails.
+    #[instrument(skip_all, name = "masks", fields(images = images.len()))]
     pub fn classify_faces(
         &self,
-        pictures: &[&RgbImage],
+        images: &[ImageView<'_>],
         faces: &[Vec<Face>],
-    ) -> Result<Vec<Vec<MaskedFace>>, DetectError> {
-        let crops: Vec<RgbImage> = pictures
+    ) -> Result<Vec<Vec<FaceDetection>>, DetectError> {
+        let crops: Vec<(ImageView<'_>, PixelRect)> = images
             .iter()
             .zip(faces)
-            .flat_map(|(picture, faces)| faces.iter().map(|face| crop(picture, face)))
+            .flat_map(|(image, faces)| faces.iter().map(|face| (*image, self.crop(image, face))))
             .collect();
-        let mut probabilities = self.masks.classify(&crops)?.into_iter();
-        let masked = faces.iter().map(|faces| -> Vec<MaskedFace> {
+        let mut probabilities = self.masks.classify_rects(&crops)?.into_iter();
+        let classified = faces.iter().map(|faces| -> Vec<FaceDetection> {
             let pairs = faces.iter().zip(probabilities.by_ref());
-            pairs.map(|(face, probabilities)| self.masked_face(*face, &probabilities)).collect()
+            pairs.map(|(face, probabilities)| self.detection(face, probabilities)).collect()
         });
-        Ok(masked.collect())
+        Ok(classified.collect())
     }
 
-    fn masked_face(&self, face: Face, probabilities: &[f32]) -> MaskedFace {
-        let named = self.classes().iter().zip(probabilities);
-        MaskedFace {
-            face,
-            label: self.masks.label(probabilities).to_owned(),
-            probabilities: named
-                .map(|(class, probability)| ClassProbability {
-                    class: class.clone(),
-                    probability: *probability,
-                })
-                .collect(),
+    /// Returns the memory that is kept for the next image, as after an unusually large one.
+    pub fn trim(&self) {
+        self.faces.trim();
+        self.masks.trim();
+    }
+
+    /// The pixels of a face, with the margin that the classifier was trained with.
+    fn crop(&self, image: &ImageView<'_>, face: &Face) -> PixelRect {
+        let size = image.size();
+        face.bbox.expand(self.masks.margin()).clamp(size).crop_rect(size)
+    }
+
+    fn detection(&self, face: &Face, probabilities: Vec<f32>) -> FaceDetection {
+        FaceDetection {
+            bbox: face.bbox,
+            score: face.score,
+            class: argmax(&probabilities),
+            probabilities,
+            classes: Arc::clone(self.classes()),
         }
     }
-}
-
-/// The pixels of a face.
-fn crop(picture: &RgbImage, face: &Face) -> RgbImage {
-    let (x, y, width, height) = face.bbox.crop_rectangle(picture.width(), picture.height());
-    crop_imm(picture, x, y, width, height).to_image()
 }

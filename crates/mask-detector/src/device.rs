@@ -3,9 +3,11 @@
 use std::{fmt, str::FromStr};
 
 use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
 
-/// A wish for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which device to run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum DeviceChoice {
     /// The first GPU, or the CPU where there is none.
     #[default]
@@ -17,14 +19,15 @@ pub enum DeviceChoice {
     Gpu(Option<usize>),
 }
 
-/// A device that cannot be had.
+/// The requested device is not available.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeviceError {
-    /// A text names no device.
-    #[error("`{0}` is no device; give auto, cpu, gpu or gpu:N")]
+    /// A text does not name a device.
+    #[error("invalid device `{0}`; valid are auto, cpu, gpu and gpu:N")]
     Parse(String),
     /// The program was built for the CPU only.
-    #[error("this build has no GPU support; build it with the Cargo feature `gpu`")]
+    #[error("this build has no GPU support (Cargo feature `gpu`)")]
     NotBuilt,
     /// The machine has no such adapter.
     #[error("no GPU{}: {found}", number.map(|n| format!(" number {n}")).unwrap_or_default())]
@@ -46,6 +49,7 @@ pub enum DeviceError {
 
 /// A device ready for use.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct OpenDevice {
     /// The device.
     pub device: Device,
@@ -53,6 +57,13 @@ pub struct OpenDevice {
     pub name: String,
     /// Why the CPU was taken although a GPU would have been, if so.
     pub fallback: Option<String>,
+}
+
+impl OpenDevice {
+    /// Whether it is the CPU.
+    pub fn is_cpu(&self) -> bool {
+        self.device == Device::flex()
+    }
 }
 
 impl fmt::Display for DeviceChoice {
@@ -63,6 +74,20 @@ impl fmt::Display for DeviceChoice {
             Self::Gpu(None) => f.write_str("gpu"),
             Self::Gpu(Some(number)) => write!(f, "gpu:{number}"),
         }
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = DeviceError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 
@@ -145,7 +170,7 @@ mod adapters {
             matches!(self.kind, DeviceKind::Cpu)
         }
 
-        /// Opens the adapter, or hands out again what was opened before: Burn opens each once a
+        /// Opens the adapter, or hands out again what was opened before: Burn opens each once per
         /// process.
         fn open(self) -> Result<OpenDevice, DeviceError> {
             static OPENED: Mutex<Vec<(DeviceKind, Device)>> = Mutex::new(Vec::new());
@@ -246,7 +271,7 @@ mod adapters {
         }
         let names: Vec<&str> = adapters.iter().map(|adapter| adapter.name.as_str()).collect();
         let found = match names.as_slice() {
-            [] => "no adapter found; install a Vulkan driver or use --device cpu".to_owned(),
+            [] => "no adapter found; a Vulkan, Metal or DirectX 12 driver is needed".to_owned(),
             names => format!("there are {}: {}", names.len(), names.join(", ")),
         };
         Err(DeviceError::NoAdapter { number, found })

@@ -1,31 +1,45 @@
-//! Finds the faces in pictures and says for each whether it wears a mask.
+//! Finds the faces in images and says for each whether it wears a mask.
 //!
 //! ```
-//! use mask_detector::{Device, MaskDetector, MaskDetectorConfig};
+//! # #[cfg(feature = "embedded-weights")] {
+//! use mask_detector::MaskDetector;
 //!
-//! let detector = MaskDetector::new(MaskDetectorConfig::default(), Device::flex())?;
-//! let photo = image::open("../../examples/astronaut_masked.jpg")?.to_rgb8();
-//! let faces = detector.detect(&photo)?;
-//!
-//! assert_eq!(faces.len(), 1);
-//! assert_eq!(faces[0].label, "with_mask");
+//! let detector = MaskDetector::builder().build()?;
+//! # let bytes = include_bytes!("../assets/astronaut_masked.jpg");
+//! // What a file, an upload or a camera holds:
+//! for face in detector.detect_bytes(bytes)? {
+//!     println!("{:?} {} {:.2}", face.bbox, face.label(), face.label_probability());
+//!     assert_eq!(face.label(), "with_mask");
+//! }
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`MaskDetector::detect`] runs the stages one after the other: [`MaskDetector::find_faces`], then
-//! [`MaskDetector::classify_faces`]. [`Annotator`] draws what was found.
+//! [`MaskDetector::detect`] takes pixels of any common order ([`ImageView`]) and runs the stages one
+//! after the other: [`MaskDetector::find_faces`], then [`MaskDetector::classify_faces`]. A detector
+//! may be shared between threads, by reference or in an `Arc`. [`Annotator`] (feature `draw`) draws
+//! what was found.
 
+#[cfg(feature = "draw")]
 mod annotate;
+mod builder;
+mod detection;
 mod detector;
 mod device;
 mod error;
 
+#[cfg(feature = "draw")]
 pub use annotate::Annotator;
+pub use builder::MaskDetectorBuilder;
 pub use burn::tensor::Device;
-pub use detector::{ClassProbability, MaskDetector, MaskDetectorConfig, MaskedFace, StageTimes};
+pub use detection::FaceDetection;
+pub use detector::{MaskDetector, MaskDetectorConfig};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
 pub use error::DetectError;
 pub use face_ssd::{
-    Engine, Face, FaceDetectorConfig, FaceSsdError, InputSize, PixelBox, PriorLayout, WeightsSource,
+    Engine, Face, FaceDetectorConfig, FaceSsdError, InputSize, PostprocessConfig, PriorLayout,
+    WeightsSource,
 };
+pub use geometry::{BoundingBox, ImageSize, PixelRect};
+pub use image_input::{DecodeError, DecodeLimits, ImageView, PixelFormat, ViewError};
 pub use mask_model::{MaskClassifierConfig, MaskModelError};

@@ -1,4 +1,4 @@
-//! Whether probabilities mean what they say.
+//! Calibration: whether probabilities match frequencies.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ pub struct Bin {
     pub count: usize,
     /// Mean probability of their labels.
     pub confidence: f64,
-    /// Part of them labelled right.
+    /// Fraction of them labelled correctly.
     pub accuracy: f64,
 }
 

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-/// How often each class was labelled as each.
+/// Counts of samples by true class and label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Confusion {
+pub struct ConfusionMatrix {
     /// `counts[truth][label]`.
     pub counts: Vec<Vec<usize>>,
 }
@@ -14,20 +14,20 @@ pub struct Confusion {
 /// Precision, recall and F1, in [0, 1]; 0 where nothing is there to divide by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Scores {
-    /// Part of those labelled so that are so.
+    /// Precision: TP / (TP + FP), the fraction of predictions of this class that are correct.
     pub precision: f64,
-    /// Part of those that are so that are labelled so.
+    /// Recall: TP / (TP + FN), the fraction of samples of this class that are found.
     pub recall: f64,
     /// Harmonic mean of the two.
     pub f1: f64,
-    /// Number of samples that are so.
+    /// Number of samples whose true class this is.
     pub support: usize,
 }
 
 /// Scores of every class, and their averages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// A class each.
+    /// One entry per class.
     pub classes: Vec<Scores>,
     /// From all samples together; each of the three equals the accuracy.
     pub micro: Scores,
@@ -37,7 +37,7 @@ pub struct Report {
     pub weighted: Scores,
 }
 
-impl Confusion {
+impl ConfusionMatrix {
     /// Counts pairs of true class and label, both below `classes`; others are left out.
     pub fn count(classes: usize, pairs: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut counts = vec![vec![0; classes]; classes];
@@ -54,7 +54,7 @@ impl Confusion {
         self.counts.iter().flatten().sum()
     }
 
-    /// Part of the samples labelled right; 0 of none.
+    /// Fraction of samples labelled correctly; 0 without samples.
     pub fn accuracy(&self) -> f64 {
         let right: usize = self.counts.iter().enumerate().map(|(class, row)| row[class]).sum();
         ratio(right, self.total())

@@ -1,15 +1,13 @@
 //! Boxes found against boxes annotated.
 
+use geometry::BoundingBox;
 use serde::Serialize;
-
-/// A box in pixels: left, upper, right, lower.
-pub type Bounds = [f64; 4];
 
 /// An annotated object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Truth {
+pub struct GroundTruth {
     /// Where it is.
-    pub bounds: Bounds,
+    pub bbox: BoundingBox,
     /// Its class.
     pub class: usize,
     /// Whether finding it counts neither for nor against.
@@ -18,22 +16,33 @@ pub struct Truth {
 
 /// A found object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Prediction {
+pub struct Detection {
     /// Where it is.
-    pub bounds: Bounds,
-    /// How sure it is that there is an object.
+    pub bbox: BoundingBox,
+    /// Probability that there is an object.
     pub confidence: f64,
-    /// Probability of each class, given an object.
+    /// Probability of each class, given an object. Classes beyond the list have none.
     pub probabilities: Vec<f64>,
 }
 
-/// A picture's annotated and found objects.
+/// An image's annotated and found objects.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Scene {
+pub struct ImageResult {
     /// What is there.
-    pub truths: Vec<Truth>,
+    pub truths: Vec<GroundTruth>,
     /// What was found.
-    pub predictions: Vec<Prediction>,
+    pub detections: Vec<Detection>,
+}
+
+/// An annotated object and the detection that found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match {
+    /// Index of the image.
+    pub image: usize,
+    /// Index of the object in the image.
+    pub truth: usize,
+    /// Index of the detection in the image.
+    pub detection: usize,
 }
 
 /// How many objects of a size were found.
@@ -49,50 +58,47 @@ pub struct SizeRecall {
     pub found: usize,
 }
 
-/// Intersection over union.
-fn iou(a: &Bounds, b: &Bounds) -> f64 {
-    let width = a[2].min(b[2]) - a[0].max(b[0]);
-    let height = a[3].min(b[3]) - a[1].max(b[1]);
-    if width <= 0.0 || height <= 0.0 {
-        return 0.0;
-    }
-    let area = |r: &Bounds| (r[2] - r[0]) * (r[3] - r[1]);
-    width * height / (area(a) + area(b) - width * height)
+fn iou(a: &BoundingBox, b: &BoundingBox) -> f64 {
+    f64::from(a.iou(b))
 }
 
 /// Average precision, with all-point interpolation, at an IoU of `threshold` or more; none if there
 /// is nothing to find.
 ///
-/// Of a class predictions score confidence times the class's probability; without a class all
+/// Of a class detections score confidence times the class's probability; without a class all
 /// objects count and the confidence alone is the score. Each object is found once, by the best
-/// prediction; predictions of difficult objects are passed over.
-pub fn average_precision(scenes: &[Scene], class: Option<usize>, threshold: f64) -> Option<f64> {
-    let counts = |truth: &Truth| class.is_none_or(|class| truth.class == class);
-    let truths = scenes.iter().flat_map(|scene| &scene.truths);
+/// detection; detections of difficult objects are passed over.
+pub fn average_precision(
+    images: &[ImageResult],
+    class: Option<usize>,
+    threshold: f64,
+) -> Option<f64> {
+    let counts = |truth: &GroundTruth| class.is_none_or(|class| truth.class == class);
+    let truths = images.iter().flat_map(|image| &image.truths);
     let total = truths.filter(|truth| counts(truth) && !truth.difficult).count();
-    let mut ranked: Vec<(f64, usize, &Prediction)> = Vec::new();
-    for (scene, content) in scenes.iter().enumerate() {
-        for prediction in &content.predictions {
-            let class_score = class.map_or(1.0, |class| prediction.probabilities[class]);
-            ranked.push((prediction.confidence * class_score, scene, prediction));
+    let mut ranked: Vec<(f64, usize, &Detection)> = Vec::new();
+    for (image, content) in images.iter().enumerate() {
+        for detection in &content.detections {
+            let class_score = class.map_or(1.0, |class| probability(detection, class));
+            ranked.push((detection.confidence * class_score, image, detection));
         }
     }
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut found: Vec<Vec<bool>> = scenes.iter().map(|s| vec![false; s.truths.len()]).collect();
+    let mut found: Vec<Vec<bool>> = images.iter().map(|s| vec![false; s.truths.len()]).collect();
     let (mut right, mut seen) = (0, 0);
     let mut curve = Vec::new();
-    for (_, scene, prediction) in ranked {
+    for (_, image, detection) in ranked {
         let mut best = (threshold, None);
-        for (index, truth) in scenes[scene].truths.iter().enumerate() {
-            let overlap = iou(&prediction.bounds, &truth.bounds);
-            if counts(truth) && !found[scene][index] && overlap >= best.0 {
+        for (index, truth) in images[image].truths.iter().enumerate() {
+            let overlap = iou(&detection.bbox, &truth.bbox);
+            if counts(truth) && !found[image][index] && overlap >= best.0 {
                 best = (overlap, Some(index));
             }
         }
         match best.1 {
-            Some(index) if scenes[scene].truths[index].difficult => continue,
+            Some(index) if images[image].truths[index].difficult => continue,
             Some(index) => {
-                found[scene][index] = true;
+                found[image][index] = true;
                 right += 1;
             }
             None => {}
@@ -115,20 +121,20 @@ pub fn average_precision(scenes: &[Scene], class: Option<usize>, threshold: f64)
     (total > 0).then_some(area)
 }
 
-/// For each annotated object that was found, scene, object and prediction: the prediction of at
-/// least `confidence` that overlaps it most, at an IoU of `threshold` or more.
-pub fn matches(scenes: &[Scene], threshold: f64, confidence: f64) -> Vec<(usize, usize, usize)> {
+/// For each annotated object that was found, the detection of at least `confidence` that overlaps it
+/// most, at an IoU of `threshold` or more.
+pub fn matches(images: &[ImageResult], threshold: f64, confidence: f64) -> Vec<Match> {
     let mut found = Vec::new();
-    for (scene, content) in scenes.iter().enumerate() {
+    for (image, content) in images.iter().enumerate() {
         for (object, truth) in content.truths.iter().enumerate() {
             let mut best = (threshold, None);
-            for (index, prediction) in content.predictions.iter().enumerate() {
-                let overlap = iou(&truth.bounds, &prediction.bounds);
-                if prediction.confidence >= confidence && overlap >= best.0 {
+            for (index, detection) in content.detections.iter().enumerate() {
+                let overlap = iou(&truth.bbox, &detection.bbox);
+                if detection.confidence >= confidence && overlap >= best.0 {
                     best = (overlap, Some(index));
                 }
             }
-            found.extend(best.1.map(|prediction| (scene, object, prediction)));
+            found.extend(best.1.map(|detection| Match { image, truth: object, detection }));
         }
     }
     found
@@ -136,7 +142,7 @@ pub fn matches(scenes: &[Scene], threshold: f64, confidence: f64) -> Vec<(usize,
 
 /// Recall by size at an IoU of `threshold`, in intervals that begin at `from`, ascending.
 pub fn recall_by_size(
-    scenes: &[Scene],
+    images: &[ImageResult],
     threshold: f64,
     confidence: f64,
     from: &[f64],
@@ -151,21 +157,25 @@ pub fn recall_by_size(
             found: 0,
         })
         .collect();
-    let interval = |truth: &Truth| {
-        let [x0, y0, x1, y1] = truth.bounds;
-        let size = ((x1 - x0) * (y1 - y0)).sqrt();
+    let interval = |truth: &GroundTruth| {
+        let size = f64::from(truth.bbox.area()).sqrt();
         from.iter().rposition(|from| size >= *from)
     };
-    for truth in scenes.iter().flat_map(|scene| &scene.truths).filter(|truth| !truth.difficult) {
+    for truth in images.iter().flat_map(|image| &image.truths).filter(|truth| !truth.difficult) {
         if let Some(at) = interval(truth) {
             sizes[at].objects += 1;
         }
     }
-    for (scene, object, _) in matches(scenes, threshold, confidence) {
-        let truth = &scenes[scene].truths[object];
+    for found in matches(images, threshold, confidence) {
+        let truth = &images[found.image].truths[found.truth];
         if let Some(at) = interval(truth).filter(|_| !truth.difficult) {
             sizes[at].found += 1;
         }
     }
     sizes
+}
+
+/// The probability of a class; 0 if the detection does not know it.
+fn probability(detection: &Detection, class: usize) -> f64 {
+    detection.probabilities.get(class).copied().unwrap_or(0.0)
 }

@@ -1,10 +1,10 @@
-//! Metrics of classifiers, as scikit-learn defines them, and of detectors, as Pascal VOC does. Knows
-//! no network and no pictures.
+//! Metrics of classifiers, as scikit-learn defines them, and of detectors, as Pascal VOC does, and
+//! the evaluation that puts them together. Knows no network and no image.
 //!
 //! ```
-//! use mask_metrics::{Confusion, Ranking};
+//! use mask_metrics::{ConfusionMatrix, Ranking};
 //!
-//! let confusion = Confusion::count(3, [(0, 0), (0, 1), (1, 1), (2, 2)]);
+//! let confusion = ConfusionMatrix::count(3, [(0, 0), (0, 1), (1, 1), (2, 2)]);
 //! assert_eq!(confusion.accuracy(), 0.75);
 //! assert_eq!(confusion.report().classes[1].precision, 0.5);
 //!
@@ -13,13 +13,23 @@
 //! ```
 
 mod calibration;
+mod classes;
 mod confusion;
 mod detection;
+mod evaluation;
+mod predictions;
 mod ranking;
 
 pub use calibration::{Bin, Calibration};
-pub use confusion::{Confusion, Report, Scores};
+pub use classes::ClassNames;
+pub use confusion::{ConfusionMatrix, Report, Scores};
 pub use detection::{
-    Bounds, Prediction, Scene, SizeRecall, Truth, average_precision, matches, recall_by_size,
+    Detection, GroundTruth, ImageResult, Match, SizeRecall, average_precision, matches,
+    recall_by_size,
 };
+pub use evaluation::{
+    ClassCurves, DetectionMetrics, Evaluation, EvaluationConfig, EvaluationInput,
+    LabeledPrediction, Thresholds,
+};
+pub use predictions::{Predictions, PredictionsError};
 pub use ranking::{Ranking, Threshold};

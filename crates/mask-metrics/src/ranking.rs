@@ -1,11 +1,11 @@
-//! What the order of scores tells: ROC and precision-recall curves, thresholds.
+//! What follows from the order of scores: ROC and precision-recall curves, thresholds.
 
 use serde::Serialize;
 
 /// Scores of one class, with what is true, from the highest score down.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    /// Score, true positives and false positives among all scores not lower; an entry a distinct
+    /// Score, true positives and false positives among all scores not lower; one entry per distinct
     /// score.
     steps: Vec<(f64, usize, usize)>,
     positives: usize,
@@ -17,9 +17,9 @@ pub struct Ranking {
 pub struct Threshold {
     /// The least score that counts.
     pub score: f64,
-    /// Part of what counts that is right.
+    /// Precision: TP / (TP + FP).
     pub precision: f64,
-    /// Part of the positives that count.
+    /// Recall: TP / (TP + FN).
     pub recall: f64,
 }
 

@@ -2,11 +2,18 @@
 //! fixtures/.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use geometry::BoundingBox;
 use mask_metrics::{
-    Calibration, Confusion, Prediction, Ranking, Scene, Scores, Truth, average_precision, matches,
+    Calibration, ConfusionMatrix, Detection, GroundTruth, ImageResult, Ranking, Scores,
+    average_precision, matches,
 };
 use proptest::prelude::*;
 use serde_json::Value;
+
+fn bounding_box(edges: [f64; 4]) -> BoundingBox {
+    let [x_min, y_min, x_max, y_max] = edges.map(|edge| edge as f32);
+    BoundingBox { x_min, y_min, x_max, y_max }
+}
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
@@ -29,7 +36,7 @@ fn classification_equals_scikit_learn() {
     for case in cases.as_array().unwrap() {
         let (truth, label) = (indices(&case["truth"]), indices(&case["label"]));
         let classes = case["classes"].as_u64().unwrap() as usize;
-        let confusion = Confusion::count(classes, truth.iter().copied().zip(label));
+        let confusion = ConfusionMatrix::count(classes, truth.iter().copied().zip(label));
         let expected: Vec<_> = case["confusion"].as_array().unwrap().iter().map(indices).collect();
         assert_eq!(confusion.counts, expected);
         assert_close(&[confusion.accuracy()], &[case["accuracy"].as_f64().unwrap()], "accuracy");
@@ -67,63 +74,64 @@ fn classification_equals_scikit_learn() {
 #[test]
 fn boxes_equal_a_second_implementation() {
     let recorded: Value = serde_json::from_str(include_str!("fixtures/voc.json")).unwrap();
-    let bounds = |value: &Value| <[f64; 4]>::try_from(numbers(value)).unwrap();
-    let scene = |value: &Value| Scene {
+    let bbox = |value: &Value| bounding_box(<[f64; 4]>::try_from(numbers(value)).unwrap());
+    let image = |value: &Value| ImageResult {
         truths: value[0]
             .as_array()
             .unwrap()
             .iter()
-            .map(|truth| Truth {
+            .map(|truth| GroundTruth {
                 class: truth[0].as_u64().unwrap() as usize,
-                bounds: bounds(&truth[1]),
+                bbox: bbox(&truth[1]),
                 difficult: false,
             })
             .collect(),
-        predictions: value[1]
+        detections: value[1]
             .as_array()
             .unwrap()
             .iter()
-            .map(|found| Prediction {
-                bounds: bounds(&found[0]),
+            .map(|found| Detection {
+                bbox: bbox(&found[0]),
                 confidence: found[1].as_f64().unwrap(),
                 probabilities: numbers(&found[2]),
             })
             .collect(),
     };
-    let scenes: Vec<Scene> = recorded["scenes"].as_array().unwrap().iter().map(scene).collect();
+    let images: Vec<ImageResult> =
+        recorded["scenes"].as_array().unwrap().iter().map(image).collect();
     let thresholds = numbers(&recorded["thresholds"]);
     let found = |class| {
-        let at = |iou: &f64| average_precision(&scenes, class, *iou).unwrap();
+        let at = |iou: &f64| average_precision(&images, class, *iou).unwrap();
         thresholds.iter().map(at).collect::<Vec<_>>()
     };
     assert_close(&found(None), &numbers(&recorded["face_ap"]), "face AP");
     for (class, expected) in recorded["class_ap"].as_array().unwrap().iter().enumerate() {
         assert_close(&found(Some(class)), &numbers(expected), "class AP");
     }
-    let matched = matches(&scenes, 0.5, 0.5);
+    let matched = matches(&images, 0.5, 0.5);
     assert_eq!(matched.len() as u64, recorded["matched"].as_u64().unwrap());
-    let right = matched.iter().filter(|(scene, object, prediction)| {
-        let of = &scenes[*scene].predictions[*prediction].probabilities;
+    let right = matched.iter().filter(|found| {
+        let of = &images[found.image].detections[found.detection].probabilities;
         let largest = of.iter().copied().fold(f64::MIN, f64::max);
-        of[scenes[*scene].truths[*object].class] == largest
+        of[images[found.image].truths[found.truth].class] == largest
     });
     assert_eq!(right.count() as u64, recorded["labelled_right"].as_u64().unwrap());
 }
 
 #[test]
 fn a_difficult_object_counts_neither_way() {
-    let bounds = [0.0, 0.0, 10.0, 10.0];
-    let found = |x: f64| Prediction {
-        bounds: [x, 0.0, x + 10.0, 10.0],
+    let bbox = [0.0, 0.0, 10.0, 10.0];
+    let found = |x: f64| Detection {
+        bbox: bounding_box([x, 0.0, x + 10.0, 10.0]),
         confidence: 0.9,
         probabilities: vec![1.0],
     };
-    let truth = |bounds, difficult| Truth { bounds, class: 0, difficult };
-    let scene = Scene {
-        truths: vec![truth(bounds, true), truth([50.0, 0.0, 60.0, 10.0], false)],
-        predictions: vec![found(0.0), found(50.0)],
+    let truth = |bbox, difficult| GroundTruth { bbox: bounding_box(bbox), class: 0, difficult };
+    let image = ImageResult {
+        truths: vec![truth(bbox, true), truth([50.0, 0.0, 60.0, 10.0], false)],
+        detections: vec![found(0.0), found(50.0)],
     };
-    assert_eq!(average_precision(&[scene], Some(0), 0.5), Some(1.0));
+    assert_eq!(average_precision(&[image], Some(0), 0.5), Some(1.0));
 }
 
 #[test]
@@ -151,7 +159,7 @@ fn calibration_errs_by_the_distance_of_the_bins() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The area under the ROC curve is the part of pairs that are in order, ties counting half.
+    /// The area under the ROC curve is the fraction of pairs that are in order, ties counting half.
     #[test]
     fn roc_auc_counts_ordered_pairs(scores in prop::collection::vec((0..8_u8, any::<bool>()), 2..40)) {
         let scores: Vec<(f64, bool)> = scores.into_iter().map(|(s, p)| (f64::from(s), p)).collect();

@@ -1,23 +1,30 @@
 //! The frozen network under the head.
 
-use std::path::Path;
-
 use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use weights_file::{WeightsError, WeightsFile};
+use image_input::Normalization;
+use weights_file::{WeightsError, WeightsSource};
 
 use crate::generated::mobilenet_v2::Model;
 
 /// The name in the metadata of the backbone's weights files.
 pub const BACKBONE_NAME: &str = "mobilenet-v2";
 
-/// Features a picture: channels of the backbone's last layer.
-pub const FEATURES: usize = 1280;
+/// Features of an image: channels of the backbone's last layer.
+pub const FEATURE_DIM: usize = 1280;
 
-/// Weights of the module that burn-onnx generated, made by `cargo xtask import`.
-static EMBEDDED: &[u8] = include_bytes!("../../../models/mobilenet_v2.bpk");
+/// Width and height of the backbone's input, in pixels: MobileNetV2's own.
+pub const INPUT_SIZE: u32 = 224;
+
+/// How colours enter the backbone: RGB in [-1, 1].
+pub const NORMALIZATION: Normalization = Normalization::UNIT_RGB;
+
+#[cfg(feature = "embedded-weights")]
+const EMBEDDED: Option<&[u8]> = Some(mask_models::MOBILENET_V2);
+#[cfg(not(feature = "embedded-weights"))]
+const EMBEDDED: Option<&[u8]> = None;
 
 /// MobileNetV2 (alpha 1.0) without its top, with ImageNet weights.
 #[derive(Module, Debug)]
@@ -26,15 +33,12 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// Loads the backbone, from a weights file if one is given, else the embedded one.
+    /// Loads the backbone.
     ///
     /// # Errors
-    /// If the file cannot be read or holds no weights of this network.
-    pub fn load(file: Option<&Path>, device: &Device) -> Result<Self, WeightsError> {
-        let weights = match file {
-            None => WeightsFile::from_bytes(EMBEDDED.to_vec(), BACKBONE_NAME)?,
-            Some(path) => WeightsFile::open(path, BACKBONE_NAME)?,
-        };
+    /// If the weights cannot be read or belong to another network.
+    pub fn load(source: &WeightsSource, device: &Device) -> Result<Self, WeightsError> {
+        let weights = source.open(BACKBONE_NAME, EMBEDDED)?;
         Ok(Self { network: weights.load_into(Model::new(device))? })
     }
 

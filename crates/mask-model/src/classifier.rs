@@ -1,21 +1,34 @@
 //! The classifier as users see it: crops in, probabilities out.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, activation::softmax};
-use fused_cpu::Engine;
-use image::RgbImage;
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, activation::softmax},
+};
+use fused_cpu::{Engine, Runner};
+use geometry::PixelRect;
+use image_input::{ImageView, NetworkInput};
+use serde::{Deserialize, Serialize};
+use weights_file::{WeightsError, WeightsSource};
 
-use crate::{Backbone, CropBatch, Head, MaskHead, MaskModelError, execution::Execution};
+use crate::{
+    Backbone, HeadCheckpoint, INPUT_SIZE, MaskHead, MaskModelError, NORMALIZATION, argmax,
+};
 
 /// Settings of a [`MaskClassifier`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MaskClassifierConfig {
-    /// A head's weights file. Default: the embedded head.
-    pub head: Option<PathBuf>,
-    /// The backbone's weights file. Default: the embedded backbone.
-    pub backbone: Option<PathBuf>,
-    /// Most crops that enter the network at once, which bounds its memory. Default: 8.
+    /// Where the head comes from. Default: embedded.
+    pub head: WeightsSource,
+    /// What is added to faces' boxes, see [`MaskClassifier::margin`]. Default: as the head was
+    /// trained.
+    pub margin: Option<f32>,
+    /// Where the backbone's weights come from. Default: embedded.
+    pub backbone: WeightsSource,
+    /// Maximum number of crops that enter the network at once, which bounds its memory. Default: 8.
     pub max_batch: usize,
     /// What runs the networks. Default: [`Engine::Fused`].
     pub engine: Engine,
@@ -23,15 +36,52 @@ pub struct MaskClassifierConfig {
 
 impl Default for MaskClassifierConfig {
     fn default() -> Self {
-        Self { head: None, backbone: None, max_batch: 8, engine: Engine::default() }
+        Self {
+            head: WeightsSource::Embedded,
+            margin: None,
+            backbone: WeightsSource::Embedded,
+            max_batch: 8,
+            engine: Engine::default(),
+        }
     }
 }
 
-/// Tells the class of crops of faces.
+/// Backbone and head, from crops to class probabilities.
+#[derive(Module, Debug)]
+pub struct ClassifierNetwork {
+    /// The frozen part.
+    pub backbone: Backbone,
+    /// The trained part.
+    pub head: MaskHead,
+}
+
+impl ClassifierNetwork {
+    /// Loads both parts; also the head's classes and margin.
+    ///
+    /// # Errors
+    /// If weights cannot be read or belong to other networks.
+    pub fn load(
+        backbone: &WeightsSource,
+        head: &WeightsSource,
+        device: &Device,
+    ) -> Result<(Self, Vec<String>, f32), WeightsError> {
+        let backbone = Backbone::load(backbone, device)?;
+        let HeadCheckpoint { layers, classes, margin } = HeadCheckpoint::load(head, device)?;
+        Ok((Self { backbone, head: layers }, classes, margin))
+    }
+
+    /// Class probabilities `[batch, classes]` of crops `[batch, 3, 224, 224]`: RGB in [-1, 1].
+    pub fn forward(&self, crops: Tensor<4>) -> Tensor<2> {
+        softmax(self.head.forward(self.backbone.forward(crops)), 1)
+    }
+}
+
+/// Finds the class of crops of faces. May be shared between threads.
 #[derive(Debug)]
 pub struct MaskClassifier {
-    execution: Execution<(Backbone, MaskHead)>,
-    classes: Vec<String>,
+    runner: Runner<ClassifierNetwork, Tensor<2>>,
+    classes: Arc<[String]>,
+    margin: f32,
     max_batch: usize,
 }
 
@@ -41,50 +91,71 @@ impl MaskClassifier {
     /// # Errors
     /// If weights cannot be used, or the networks cannot be prepared for the device.
     pub fn new(config: MaskClassifierConfig, device: &Device) -> Result<Self, MaskModelError> {
-        let backbone = Backbone::load(config.backbone.as_deref(), device)?;
-        let Head { layers, classes } = Head::load(config.head.as_deref(), device)?;
-        let execution = Execution::new((backbone, layers), probabilities, config.engine, device)?;
-        Ok(Self { execution, classes, max_batch: config.max_batch.max(1) })
+        let (network, classes, margin) =
+            ClassifierNetwork::load(&config.backbone, &config.head, device)?;
+        let side = INPUT_SIZE as usize;
+        let forward = ClassifierNetwork::forward;
+        let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;
+        let (margin, max_batch) = (config.margin.unwrap_or(margin), config.max_batch.max(1));
+        Ok(Self { runner, classes: classes.into(), margin, max_batch })
     }
 
     /// Names of the classes, in the order of the probabilities.
-    pub fn classes(&self) -> &[String] {
+    pub fn classes(&self) -> &Arc<[String]> {
         &self.classes
+    }
+
+    /// What is to be added to a face's box on every side before it is cropped, as a fraction of its
+    /// width or height.
+    pub fn margin(&self) -> f32 {
+        self.margin
     }
 
     /// The name of the most probable class.
     pub fn label(&self, probabilities: &[f32]) -> &str {
-        let named = self.classes.iter().zip(probabilities);
-        // The first of equals, as the reference labels.
-        named.rev().max_by(|a, b| a.1.total_cmp(b.1)).map_or("", |(name, _)| name)
+        self.classes.get(argmax(probabilities)).map_or("", String::as_str)
     }
 
-    /// Class probabilities, in [0, 1] and of sum 1, of each crop.
+    /// Class probabilities, in [0, 1] with a sum of 1, of each crop.
     ///
     /// # Errors
     /// If a crop has no pixels or the device fails.
-    pub fn classify(&self, crops: &[RgbImage]) -> Result<Vec<Vec<f32>>, MaskModelError> {
-        let mut probabilities = Vec::with_capacity(crops.len());
-        for chunk in crops.chunks(self.max_batch) {
-            let mut batch = CropBatch::default();
-            for crop in chunk {
-                batch.push(crop)?;
+    pub fn classify(&self, crops: &[ImageView<'_>]) -> Result<Vec<Vec<f32>>, MaskModelError> {
+        let whole = crops.iter().map(|crop| (*crop, PixelRect::of_image(crop.size())));
+        self.classify_rects(&whole.collect::<Vec<_>>())
+    }
+
+    /// Class probabilities of rectangles of images, which are not copied out first.
+    ///
+    /// # Errors
+    /// If a rectangle is empty or reaches beyond its image, or the device fails.
+    pub fn classify_rects(
+        &self,
+        rects: &[(ImageView<'_>, PixelRect)],
+    ) -> Result<Vec<Vec<f32>>, MaskModelError> {
+        let mut probabilities = Vec::with_capacity(rects.len());
+        for chunk in rects.chunks(self.max_batch) {
+            let mut batch = NetworkInput::new((INPUT_SIZE, INPUT_SIZE), NORMALIZATION);
+            for (image, rect) in chunk {
+                batch.push_rect(*image, *rect)?;
             }
-            probabilities.extend(self.classify_batch(batch)?);
+            probabilities.extend(self.classify_inputs(&batch)?);
         }
         Ok(probabilities)
     }
 
-    /// Class probabilities of each crop of a batch.
+    /// Class probabilities of each image of a batch that is already resized and normalised.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn classify_batch(&self, batch: CropBatch) -> Result<Vec<Vec<f32>>, MaskModelError> {
-        let probabilities = self.execution.run(batch)?;
+    pub fn classify_inputs(&self, batch: &NetworkInput) -> Result<Vec<Vec<f32>>, MaskModelError> {
+        let outputs = self.runner.run(batch.values(), batch.shape())?;
+        let probabilities = outputs.into_iter().next().unwrap_or_default();
         Ok(probabilities.chunks(self.classes.len().max(1)).map(<[f32]>::to_vec).collect())
     }
-}
 
-fn probabilities((backbone, head): &(Backbone, MaskHead), crops: Tensor<4>) -> Tensor<2> {
-    softmax(head.forward(backbone.forward(crops)), 1)
+    /// Returns the memory that is kept for the next crop.
+    pub fn trim(&self) {
+        self.runner.trim();
+    }
 }

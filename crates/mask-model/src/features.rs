@@ -1,40 +1,39 @@
 //! The frozen backbone alone, for those who train a head over it.
 
-use std::path::Path;
+use burn::tensor::{Device, Tensor};
+use fused_cpu::{Engine, Runner};
+use image_input::NetworkInput;
+use weights_file::WeightsSource;
 
-use burn::tensor::Device;
-use fused_cpu::Engine;
-
-use crate::{Backbone, CropBatch, FEATURES, MaskModelError, execution::Execution};
+use crate::{Backbone, INPUT_SIZE, MaskModelError};
 
 /// Makes the features that a head learns from.
 #[derive(Debug)]
 pub struct FeatureExtractor {
-    execution: Execution<Backbone>,
+    runner: Runner<Backbone, Tensor<2>>,
 }
 
 impl FeatureExtractor {
-    /// Loads the backbone, the embedded one unless a file is given, onto `device`.
+    /// Loads the backbone onto `device`.
     ///
     /// # Errors
     /// If its weights cannot be used, or it cannot be prepared for the device.
     pub fn new(
-        backbone: Option<&Path>,
+        backbone: &WeightsSource,
         engine: Engine,
         device: &Device,
     ) -> Result<Self, MaskModelError> {
         let backbone = Backbone::load(backbone, device)?;
-        let execution = Execution::new(backbone, Backbone::forward, engine, device)?;
-        Ok(Self { execution })
+        let side = INPUT_SIZE as usize;
+        let runner = Runner::new(backbone, [1, 3, side, side], Backbone::forward, engine, device)?;
+        Ok(Self { runner })
     }
 
-    /// Features of each crop, `[batch, 1280]`, row after row.
+    /// Features of each crop, `[batch, FEATURE_DIM]`, row after row.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn features(&self, batch: CropBatch) -> Result<Vec<f32>, MaskModelError> {
-        let features = self.execution.run(batch)?;
-        debug_assert_eq!(features.len() % FEATURES, 0);
-        Ok(features)
+    pub fn features(&self, batch: &NetworkInput) -> Result<Vec<f32>, MaskModelError> {
+        Ok(self.runner.run(batch.values(), batch.shape())?.pop().unwrap_or_default())
     }
 }

@@ -1,24 +1,28 @@
 //! The trainable layers over the backbone, and the classes they know.
 
-use std::path::Path;
-
 use burn::{
     module::Module,
     nn::{Dropout, DropoutConfig, Linear, LinearConfig},
     tensor::{Device, Tensor, activation::relu},
 };
-use weights_file::{Precision, Problem, WeightsError, WeightsFile, encode, named_tensors};
+use weights_file::{Precision, Problem, WeightsError, WeightsSource, encode, named_tensors};
 
-use crate::{BACKBONE_NAME, FEATURES};
+use crate::{BACKBONE_NAME, FEATURE_DIM};
 
 /// The name in the metadata of heads' weights files.
 pub const HEAD_NAME: &str = "mask-head";
 
-/// How pictures become the backbone's input, for the metadata of heads and exports.
+/// How images become the backbone's input, for the metadata of heads and exports.
 pub const PREPROCESSING: &str = "RGB, 224 x 224 bilinear, x / 127.5 - 1";
 
+/// Metadata key of [`HeadCheckpoint::margin`], in heads and exports.
+pub const MARGIN_KEY: &str = "margin";
+
 /// The default head, made by `cargo xtask train` as docs/training.md says.
-static EMBEDDED: &[u8] = include_bytes!("../../../models/mask_head.bpk");
+#[cfg(feature = "embedded-weights")]
+const EMBEDDED: Option<&[u8]> = Some(mask_models::MASK_HEAD);
+#[cfg(not(feature = "embedded-weights"))]
+const EMBEDDED: Option<&[u8]> = None;
 
 /// Shape of a [`MaskHead`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,14 +44,14 @@ impl MaskHeadConfig {
     /// The head with random weights.
     pub fn init(&self, device: &Device) -> MaskHead {
         MaskHead {
-            hidden: LinearConfig::new(FEATURES, self.hidden).init(device),
+            hidden: LinearConfig::new(FEATURE_DIM, self.hidden).init(device),
             dropout: DropoutConfig::new(self.dropout).init(),
             output: LinearConfig::new(self.hidden, self.classes).init(device),
         }
     }
 }
 
-/// Two dense layers: ReLU and dropout after the first, class scores after the second.
+/// Two dense layers: ReLU and dropout after the first, class logits after the second.
 #[derive(Module, Debug)]
 pub struct MaskHead {
     hidden: Linear,
@@ -56,43 +60,46 @@ pub struct MaskHead {
 }
 
 impl MaskHead {
-    /// Class scores before the softmax, `[batch, classes]`, of features `[batch, 1280]`.
+    /// Class logits, `[batch, classes]`, of features `[batch, 1280]`.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
-        self.output.forward(self.dropout.forward(self.hidden_units(features)))
+        self.output.forward(self.dropout.forward(self.hidden_activations(features)))
     }
 
-    /// As [`MaskHead::forward`], with the hidden units scaled by `kept`, `[batch, hidden]`: dropout
-    /// whose choice is the caller's.
-    #[cfg(feature = "train")]
-    pub(crate) fn forward_kept(&self, features: Tensor<2>, kept: Tensor<2>) -> Tensor<2> {
-        self.output.forward(self.hidden_units(features) * kept)
+    /// As [`MaskHead::forward`], with the hidden activations multiplied by `dropout_mask`, `[batch,
+    /// hidden]`: dropout that the caller drew.
+    pub fn forward_with_dropout_mask(
+        &self,
+        features: Tensor<2>,
+        dropout_mask: Tensor<2>,
+    ) -> Tensor<2> {
+        self.output.forward(self.hidden_activations(features) * dropout_mask)
     }
 
     /// The activated hidden layer, `[batch, hidden]`, of features `[batch, 1280]`.
-    pub fn hidden_units(&self, features: Tensor<2>) -> Tensor<2> {
+    pub fn hidden_activations(&self, features: Tensor<2>) -> Tensor<2> {
         relu(self.hidden.forward(features))
     }
 }
 
-/// A head with the names of its classes.
+/// A head with what its users must know: what a head's weights file holds.
 #[derive(Debug, Clone)]
-pub struct Head {
+pub struct HeadCheckpoint {
     /// The layers.
     pub layers: MaskHead,
     /// Names of the classes, in the order of the scores.
     pub classes: Vec<String>,
+    /// What is added to a face's box on every side before it is cropped, as a fraction of its width
+    /// or height: as in training.
+    pub margin: f32,
 }
 
-impl Head {
-    /// Loads a head, from a weights file if one is given, else the embedded one.
+impl HeadCheckpoint {
+    /// Loads a head.
     ///
     /// # Errors
-    /// If the file cannot be read, is no head, or is a head for another backbone.
-    pub fn load(file: Option<&Path>, device: &Device) -> Result<Self, WeightsError> {
-        let weights = match file {
-            None => WeightsFile::from_bytes(EMBEDDED.to_vec(), HEAD_NAME)?,
-            Some(path) => WeightsFile::open(path, HEAD_NAME)?,
-        };
+    /// If the weights cannot be read, are not a head's, or are a head's for another backbone.
+    pub fn load(source: &WeightsSource, device: &Device) -> Result<Self, WeightsError> {
+        let weights = source.open(HEAD_NAME, EMBEDDED)?;
         let backbone = weights.metadata("backbone")?;
         if backbone != BACKBONE_NAME {
             let (expected, found) = (BACKBONE_NAME.to_owned(), backbone.to_owned());
@@ -100,20 +107,30 @@ impl Head {
         }
         let classes: Vec<String> = serde_json::from_str(weights.metadata("classes")?)
             .map_err(|_| weights.error(Problem::Metadata("classes".to_owned())))?;
+        // Heads that were written before there were margins have none.
+        let margin = weights.optional_metadata(MARGIN_KEY).unwrap_or("0");
+        let margin = margin.parse().ok().filter(|margin: &f32| margin.is_finite());
+        let margin =
+            margin.ok_or_else(|| weights.error(Problem::Metadata(MARGIN_KEY.to_owned())))?;
         let hidden = weights.shape("hidden.bias").map_or(0, |shape| shape.iter().product());
         let config = MaskHeadConfig { hidden, ..MaskHeadConfig::new(classes.len()) };
-        Ok(Self { layers: weights.load_into(config.init(device))?, classes })
+        Ok(Self { layers: weights.load_into(config.init(device))?, classes, margin })
     }
 
-    /// The bytes of a weights file that [`Head::load`] reads, with what a user of the head must know:
+    /// The bytes of a weights file that [`HeadCheckpoint::load`] reads, with what a user of the head must know:
     /// classes, backbone, the size and scaling of its input.
     ///
     /// # Errors
     /// If the container cannot hold the parameters.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
         let classes = serde_json::json!(self.classes).to_string();
-        let metadata =
-            [("classes", &*classes), ("backbone", BACKBONE_NAME), ("preprocessing", PREPROCESSING)];
+        let margin = self.margin.to_string();
+        let metadata = [
+            ("classes", &*classes),
+            ("backbone", BACKBONE_NAME),
+            (MARGIN_KEY, &*margin),
+            ("preprocessing", PREPROCESSING),
+        ];
         encode(HEAD_NAME, &metadata, named_tensors(&self.layers), Precision::F32)
     }
 }

@@ -9,35 +9,35 @@
 //! use mask_model::{MaskClassifier, MaskClassifierConfig};
 //!
 //! let classifier = MaskClassifier::new(MaskClassifierConfig::default(), &Device::flex())?;
-//! assert_eq!(classifier.classes(), ["with_mask", "without_mask"]);
+//! assert_eq!(classifier.classes()[..], ["with_mask", "without_mask"]);
 //!
-//! let photo = image::open("../../examples/astronaut.jpg")?.to_rgb8();
-//! let face = image::imageops::crop_imm(&photo, 180, 72, 90, 120).to_image();
-//! let probabilities = classifier.classify(&[face])?;
-//! assert_eq!(classifier.label(&probabilities[0]), "without_mask");
+//! let face = image::RgbImage::from_pixel(90, 120, image::Rgb([190, 150, 130]));
+//! let probabilities = classifier.classify(&[(&face).into()])?;
+//! assert!((probabilities[0].iter().sum::<f32>() - 1.0).abs() < 1e-5);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The way of a crop: [`CropBatch`] resizes it and scales its colours, [`Backbone`] makes features,
-//! [`MaskHead`] class scores, [`MaskClassifier`] probabilities.
+//! The way of a crop: [`image_input`] resizes it and scales its colours, [`Backbone`] makes
+//! features, [`MaskHead`] logits, [`MaskClassifier`] probabilities.
 
 mod backbone;
 mod classifier;
-mod crops;
 mod error;
-mod execution;
 mod features;
 mod generated;
 mod head;
 #[cfg(feature = "train")]
-mod training;
+mod train;
 
-pub use backbone::{BACKBONE_NAME, Backbone, FEATURES};
-pub use classifier::{MaskClassifier, MaskClassifierConfig};
-pub use crops::{CROP_SIDE, CropBatch};
+pub use backbone::{BACKBONE_NAME, Backbone, FEATURE_DIM, INPUT_SIZE, NORMALIZATION};
+pub use classifier::{ClassifierNetwork, MaskClassifier, MaskClassifierConfig};
+pub use detection_schema::argmax;
 pub use error::MaskModelError;
 pub use features::FeatureExtractor;
 pub use fused_cpu::Engine;
-pub use head::{HEAD_NAME, Head, MaskHead, MaskHeadConfig, PREPROCESSING};
+pub use head::{HEAD_NAME, HeadCheckpoint, MARGIN_KEY, MaskHead, MaskHeadConfig, PREPROCESSING};
 #[cfg(feature = "train")]
-pub use training::{HeadTrainer, Schedule, StepOutcome, TrainingError, TrainingSettings};
+pub use train::{
+    FeatureSource, HeadBatch, HeadTask, HeadTraining, HeadTrainingConfig, Samples, shuffled,
+};
+pub use weights_file::WeightsSource;

@@ -32,15 +32,16 @@ impl fmt::Display for Origin {
 
 /// What is wrong with weights.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Problem {
     /// The file could not be opened or read.
     #[error("cannot be read: {0}")]
     Io(#[source] std::io::Error),
-    /// The bytes are no burnpack container.
-    #[error("not a weights file (burnpack); give a .bpk file that this program wrote")]
+    /// The bytes are not a burnpack container.
+    #[error("not a weights file (burnpack)")]
     NotWeights,
     /// The container is cut short or inconsistent.
-    #[error("truncated or damaged weights file ({0}); copy or download it again")]
+    #[error("truncated or damaged weights file ({0})")]
     Damaged(String),
     /// The weights belong to another network.
     #[error("holds weights of `{found}`, but `{expected}` is needed")]
@@ -51,10 +52,7 @@ pub enum Problem {
         found: String,
     },
     /// The file was written in another version of this format.
-    #[error(
-        "has weights format version {found}, but this program reads version {expected}; \
-         export it again with a matching version of the program"
-    )]
+    #[error("has weights format version {found}, but version {expected} is needed")]
     OtherVersion {
         /// The version that this crate reads.
         expected: &'static str,
@@ -67,6 +65,9 @@ pub enum Problem {
     /// Parameters are absent, left over, or of another shape or type.
     #[error("does not fit the network: {0}")]
     Mismatch(String),
+    /// Embedded weights are asked for, but this build has none.
+    #[error("this build has no embedded weights of `{0}`")]
+    NotEmbedded(String),
     /// The weights could not be written.
     #[error("cannot be written: {0}")]
     Encode(String),

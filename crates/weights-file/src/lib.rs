@@ -1,6 +1,6 @@
 //! Network weights in a [burnpack](burn_pack) file that says whose they are.
 //!
-//! A file carries the network's name, this crate's [`FORMAT_VERSION`], free text metadata and the
+//! A file carries the network's name, this crate's [`FORMAT_VERSION`], free-text metadata and the
 //! parameters by module path, in `f32` or in half precision. Loading checks all of it, names what
 //! does not fit, and always yields `f32` parameters.
 //!
@@ -23,10 +23,12 @@
 
 mod error;
 mod read;
+mod source;
 mod write;
 
 pub use error::{Origin, Problem, WeightsError};
 pub use read::WeightsFile;
+pub use source::WeightsSource;
 pub use write::{NamedTensor, Precision, encode, named_tensors};
 
 /// Version of the metadata written beside the tensors; a file of another version is refused.

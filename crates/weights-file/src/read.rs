@@ -7,7 +7,7 @@ use std::{
 
 use burn::{
     module::{Module, ModuleMapper, Param},
-    tensor::{Bytes, DType, Tensor, TensorData},
+    tensor::{AllocationProperty, Bytes, DType, Tensor, TensorData},
 };
 use burn_pack::Reader;
 
@@ -25,8 +25,24 @@ impl WeightsFile {
     /// Reads weights of `network` from memory.
     ///
     /// # Errors
-    /// If the bytes are no weights file, are cut short, or belong to another network or version.
+    /// If the bytes are not a weights file, are cut short, or belong to another network or version.
     pub fn from_bytes(bytes: Vec<u8>, network: &str) -> Result<Self, WeightsError> {
+        Self::from_shared(bytes.into(), network)
+    }
+
+    /// As [`WeightsFile::from_bytes`], without a copy of what is part of the program.
+    ///
+    /// # Errors
+    /// As [`WeightsFile::from_bytes`].
+    pub fn from_static(bytes: &'static [u8], network: &str) -> Result<Self, WeightsError> {
+        Self::from_shared(bytes::Bytes::from_static(bytes), network)
+    }
+
+    /// As [`WeightsFile::from_bytes`], without a copy of what others share.
+    ///
+    /// # Errors
+    /// As [`WeightsFile::from_bytes`].
+    pub fn from_shared(bytes: bytes::Bytes, network: &str) -> Result<Self, WeightsError> {
         Self::parse(bytes, network, Origin::Memory)
     }
 
@@ -37,12 +53,12 @@ impl WeightsFile {
     pub fn open(path: &Path, network: &str) -> Result<Self, WeightsError> {
         let origin = Origin::File(path.to_path_buf());
         match std::fs::read(path) {
-            Ok(bytes) => Self::parse(bytes, network, origin),
+            Ok(bytes) => Self::parse(bytes.into(), network, origin),
             Err(error) => Err(WeightsError { origin, problem: Problem::Io(error) }),
         }
     }
 
-    fn parse(bytes: Vec<u8>, network: &str, origin: Origin) -> Result<Self, WeightsError> {
+    fn parse(bytes: bytes::Bytes, network: &str, origin: Origin) -> Result<Self, WeightsError> {
         match parse(bytes, network) {
             Ok((metadata, tensors)) => Ok(Self { origin, metadata, tensors }),
             Err(problem) => Err(WeightsError { origin, problem }),
@@ -54,10 +70,12 @@ impl WeightsFile {
     /// # Errors
     /// If the file has no such entry.
     pub fn metadata(&self, key: &str) -> Result<&str, WeightsError> {
-        self.metadata
-            .get(key)
-            .map(String::as_str)
-            .ok_or_else(|| self.error(Problem::Metadata(key.to_owned())))
+        self.optional_metadata(key).ok_or_else(|| self.error(Problem::Metadata(key.to_owned())))
+    }
+
+    /// The metadata entry `key`, or `None` if the file has none.
+    pub fn optional_metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
     }
 
     /// The shape of the parameter `name`, if the file has it.
@@ -75,7 +93,7 @@ impl WeightsFile {
         data.convert_dtype(DType::F32).try_into_vec().map_err(|_| missing())
     }
 
-    /// An error about this file, for what only its reader can judge (metadata, say).
+    /// An error about this file, for what only its reader can judge, such as metadata.
     pub fn error(&self, problem: Problem) -> WeightsError {
         WeightsError { origin: self.origin.clone(), problem }
     }
@@ -102,8 +120,9 @@ impl WeightsFile {
 
 type Parsed = (BTreeMap<String, String>, HashMap<String, TensorData>);
 
-fn parse(bytes: Vec<u8>, network: &str) -> Result<Parsed, Problem> {
-    let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(pack_problem)?;
+fn parse(bytes: bytes::Bytes, network: &str) -> Result<Parsed, Problem> {
+    let reader = Reader::from_bytes(Bytes::from_shared(bytes, AllocationProperty::Other))
+        .map_err(pack_problem)?;
     let metadata = reader.metadata().clone();
     let entry = |key: &str| metadata.get(key).map_or("another program", String::as_str);
     if entry(NETWORK_KEY) != network {

@@ -1,22 +1,22 @@
 //! `cargo xtask evaluate`: how good a head, or another program's predictions, are.
 //!
-//! The way: `subject` collects what is true and what was said; `figures` computes; `report` writes
-//! JSON, pictures and the page that shows them.
+//! The way: `input` collects what is true and what was predicted, by the networks or by a file;
+//! `mask_metrics` computes; `report` writes JSON, plots and the page that shows them.
 
-mod figures;
+mod input;
 mod report;
-mod subject;
 
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use mask_detector::DeviceChoice;
+use mask_metrics::{Evaluation, EvaluationConfig};
 
 /// Judge a head on class folders or annotated photographs, or judge predictions in a file.
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
-    /// Folder with one folder of pictures for each class, or with `images` and `annotations`.
+    /// Folder with one folder of images for each class, or with `images` and `annotations`.
     #[arg(long, value_name = "DIR")]
     pub(crate) dataset: PathBuf,
     /// A head's weights file [default: the built-in head].
@@ -28,9 +28,12 @@ pub(crate) struct EvaluateArgs {
     /// Count a class as another, such as with_incorrect_mask=without_mask.
     #[arg(long, value_name = "CLASS=CLASS", value_parser = parse_fold)]
     pub(crate) fold: Vec<(String, String)>,
-    /// Judge class folders by the faces in the pictures, not by the whole pictures.
+    /// Judge class folders by the faces in the images, not by the whole images.
     #[arg(long)]
     pub(crate) face_crops: bool,
+    /// What faces' boxes are grown by on every side [default: as the head was trained].
+    #[arg(long, value_name = "PART", conflicts_with = "predictions")]
+    pub(crate) margin: Option<f32>,
     /// The class that thresholds are for [default: the first].
     #[arg(long, value_name = "CLASS")]
     pub(crate) positive: Option<String>,
@@ -60,15 +63,15 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
         bail!("--precision must be from 0 to 1, and --cost not below 0");
     }
     fs::create_dir_all(output).with_context(|| format!("cannot create {}", output.display()))?;
-    let subject = subject::collect(args)?;
-    let positive = match &args.positive {
-        None => 0,
-        Some(name) => {
-            subject.classes.iter().position(|class| class == name).with_context(|| {
-                format!("no class `{name}`; there are {}", subject.classes.join(", "))
-            })?
-        }
-    };
-    let figures = figures::compute(&subject, positive, args.precision, args.cost);
-    report::write(output, &subject, &figures)
+    let input = input::collect(args)?;
+    let mut config = EvaluationConfig::default();
+    if let Some(name) = &args.positive {
+        config.positive =
+            input.classes.iter().position(|class| class == name).with_context(|| {
+                format!("no class `{name}`; there are {}", input.classes.join(", "))
+            })?;
+    }
+    config.target_precision = args.precision;
+    config.false_positive_cost = args.cost;
+    report::write(output, &input, &Evaluation::compute(&input, &config))
 }

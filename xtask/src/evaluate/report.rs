@@ -1,4 +1,4 @@
-//! An evaluation as files: figures in JSON, pictures, and a page that shows both.
+//! An evaluation as files: metrics in JSON, plots, and a page that shows both.
 
 use std::{
     fmt::Write as _,
@@ -7,12 +7,11 @@ use std::{
 };
 
 use image::{ImageFormat, RgbImage, imageops};
-use mask_data::{DecodeLimits, Region, Warp, decode_file};
+use image_input::{DecodeLimits, decode_file};
+use mask_data::Warp;
+use mask_detector::BoundingBox;
+use mask_metrics::{ClassCurves, Evaluation, EvaluationInput, LabeledPrediction};
 
-use super::{
-    figures::{ClassCurves, Figures, label},
-    subject::{Judged, Subject},
-};
 use crate::{
     files::write_file,
     plot::{Curves, PlotFormat},
@@ -21,26 +20,30 @@ use crate::{
 /// Errors on the contact sheet, and how many stand in a row.
 const WORST: usize = 48;
 const COLUMNS: usize = 12;
-/// Side of a picture on the contact sheet.
+/// Side of a image on the contact sheet.
 const SIDE: u32 = 112;
 
 /// Writes the report into a folder and shows its core.
-pub(super) fn write(folder: &Path, subject: &Subject, figures: &Figures) -> anyhow::Result<()> {
+pub(super) fn write(
+    folder: &Path,
+    input: &EvaluationInput,
+    metrics: &Evaluation,
+) -> anyhow::Result<()> {
     let file = |name: &str, content: &[u8]| write_file(&folder.join(name), content);
-    file("metrics.json", serde_json::to_string_pretty(figures)?.as_bytes())?;
-    let mut pictures = Vec::new();
-    for (name, curves) in plots(figures) {
+    file("metrics.json", serde_json::to_string_pretty(metrics)?.as_bytes())?;
+    let mut drawn = Vec::new();
+    for (name, curves) in plots(metrics) {
         file(&format!("{name}.png"), &curves.draw(PlotFormat::Png)?)?;
         let svg = curves.draw(PlotFormat::Svg)?;
         file(&format!("{name}.svg"), &svg)?;
-        pictures.push(String::from_utf8(svg)?);
+        drawn.push(String::from_utf8(svg)?);
     }
-    let worst = worst(&subject.judged);
+    let worst = worst(&input.labeled);
     let mut png = io::Cursor::new(Vec::new());
     contact_sheet(&worst).write_to(&mut png, ImageFormat::Png)?;
     file("errors.png", &png.into_inner())?;
-    let text = summary(figures);
-    file("report.html", page(figures, &text, &pictures, &worst)?.as_bytes())?;
+    let text = summary(metrics);
+    file("report.html", page(metrics, &text, &drawn, &worst)?.as_bytes())?;
     let shown = writeln!(io::stdout(), "{text}\nreport: {}", folder.join("report.html").display());
     match shown {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -48,7 +51,7 @@ pub(super) fn write(folder: &Path, subject: &Subject, figures: &Figures) -> anyh
     }
 }
 
-fn plots(figures: &Figures) -> Vec<(&'static str, Curves)> {
+fn plots(metrics: &Evaluation) -> Vec<(&'static str, Curves)> {
     type Points = Vec<(f64, f64)>;
     let unit = |title: &str, x_name, lines| Curves {
         title: title.to_owned(),
@@ -61,11 +64,11 @@ fn plots(figures: &Figures) -> Vec<(&'static str, Curves)> {
         let score = score.map_or_else(String::new, |score| format!(" {score:.4}"));
         (format!("{}{score}", curve.class), points.clone())
     };
-    let curves = figures.curves.iter();
+    let curves = metrics.curves.iter();
     let roc = curves.clone().map(|curve| line(curve, curve.roc_auc, &curve.roc)).collect();
     let precision =
         curves.map(|curve| line(curve, curve.average_precision, &curve.precision_recall));
-    let bins = figures.calibration.bins.iter().filter(|bin| bin.count > 0);
+    let bins = metrics.calibration.bins.iter().filter(|bin| bin.count > 0);
     let reliability = vec![
         ("accuracy".to_owned(), bins.map(|bin| (bin.confidence, bin.accuracy)).collect()),
         ("perfect".to_owned(), vec![(0.0, 0.0), (1.0, 1.0)]),
@@ -77,24 +80,25 @@ fn plots(figures: &Figures) -> Vec<(&'static str, Curves)> {
     ]
 }
 
-/// The wrongly labelled, the surest first.
-fn worst(judged: &[Judged]) -> Vec<&Judged> {
-    let mut wrong: Vec<&Judged> = judged.iter().filter(|face| label(face) != face.truth).collect();
-    let sureness = |face: &Judged| face.probabilities[label(face)];
+/// The wrongly labelled, the most confident first.
+fn worst(labeled: &[LabeledPrediction]) -> Vec<&LabeledPrediction> {
+    let mut wrong: Vec<&LabeledPrediction> =
+        labeled.iter().filter(|face| face.label() != face.truth).collect();
+    let sureness = LabeledPrediction::label_probability;
     wrong.sort_by(|a, b| sureness(b).total_cmp(&sureness(a)));
     wrong.truncate(WORST);
     wrong
 }
 
 /// The faces in rows; one that cannot be read any more stays black.
-fn contact_sheet(faces: &[&Judged]) -> RgbImage {
+fn contact_sheet(faces: &[&LabeledPrediction]) -> RgbImage {
     let rows = faces.len().div_ceil(COLUMNS).max(1) as u32;
     let mut sheet = RgbImage::new(SIDE * COLUMNS as u32, SIDE * rows);
     for (at, face) in faces.iter().enumerate() {
-        let Ok(picture) = decode_file(&face.picture, &DecodeLimits::default()) else { continue };
-        let (width, height) = picture.dimensions();
-        let region = face.region.unwrap_or(Region::whole(width, height));
-        let small = Warp::default().apply(&picture, region, SIDE);
+        let Ok(image) = decode_file(&face.image, &DecodeLimits::default()) else { continue };
+        let size = image.dimensions().into();
+        let region = face.region.unwrap_or(BoundingBox::of_image(size));
+        let small = Warp::default().apply(&image, region, SIDE);
         let (x, y) = ((at % COLUMNS) as u32 * SIDE, (at / COLUMNS) as u32 * SIDE);
         imageops::replace(&mut sheet, &small, x.into(), y.into());
     }
@@ -102,19 +106,19 @@ fn contact_sheet(faces: &[&Judged]) -> RgbImage {
 }
 
 /// The core in text. Writing to a string cannot fail.
-fn summary(figures: &Figures) -> String {
-    let mut text = format!("{}\n\n{}", figures.about, figures.report.to_text(&figures.classes));
-    let faces = figures.confusion.total();
-    let _ = writeln!(text, "\naccuracy {:.4} of {faces} faces", figures.accuracy);
-    for curve in &figures.curves {
+fn summary(metrics: &Evaluation) -> String {
+    let mut text = format!("{}\n\n{}", metrics.about, metrics.report.to_text(&metrics.classes));
+    let faces = metrics.confusion.total();
+    let _ = writeln!(text, "\naccuracy {:.4} of {faces} faces", metrics.accuracy);
+    for curve in &metrics.curves {
         if let (Some(auc), Some(ap)) = (curve.roc_auc, curve.average_precision) {
             let _ = writeln!(text, "{}: ROC AUC {auc:.4}, average precision {ap:.4}", curve.class);
         }
     }
-    let _ = writeln!(text, "expected calibration error {:.4}", figures.calibration.expected_error);
-    let thresholds = &figures.thresholds;
+    let _ = writeln!(text, "expected calibration error {:.4}", metrics.calibration.expected_error);
+    let thresholds = &metrics.thresholds;
     let wishes = [
-        (format!("precision {}", thresholds.wanted_precision), thresholds.for_precision),
+        (format!("precision {}", thresholds.target_precision), thresholds.for_precision),
         (
             format!("a false positive's cost of {}", thresholds.false_positive_cost),
             thresholds.for_cost,
@@ -129,18 +133,18 @@ fn summary(figures: &Figures) -> String {
         });
         let _ = writeln!(text, "{}, for {wish}: {found}", thresholds.class);
     }
-    if let Some(found) = &figures.detection {
+    if let Some(found) = &metrics.detection {
         let number =
             |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
         let _ = writeln!(
             text,
             "\n{} faces in {} photographs\nface AP50 {}, AP50:95 {}",
             found.faces,
-            found.pictures,
+            found.images,
             number(found.face_ap50),
             number(found.face_ap50_95)
         );
-        for (class, ap) in figures.classes.iter().zip(&found.class_ap50) {
+        for (class, ap) in metrics.classes.iter().zip(&found.class_ap50) {
             let _ = writeln!(text, "AP50 {class} {}", number(*ap));
         }
         let _ =
@@ -159,10 +163,10 @@ fn summary(figures: &Figures) -> String {
 
 /// The page. Everything but the contact sheet, which lies beside it, is in it.
 fn page(
-    figures: &Figures,
+    metrics: &Evaluation,
     text: &str,
     plots: &[String],
-    worst: &[&Judged],
+    worst: &[&LabeledPrediction],
 ) -> Result<String, std::fmt::Error> {
     let mut html = String::from(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Evaluation</title>\n\
@@ -175,10 +179,10 @@ fn page(
         "<pre>{}</pre>\n<h2>Confusion</h2>\n<table><tr><th>true \\ label</th>",
         escaped(text)
     )?;
-    for class in &figures.classes {
+    for class in &metrics.classes {
         write!(html, "<th>{}</th>", escaped(class))?;
     }
-    for (class, row) in figures.classes.iter().zip(&figures.confusion.counts) {
+    for (class, row) in metrics.classes.iter().zip(&metrics.confusion.counts) {
         write!(html, "</tr>\n<tr><th>{}</th>", escaped(class))?;
         for count in row {
             write!(html, "<td>{count}</td>")?;
@@ -188,16 +192,16 @@ fn page(
     for plot in plots {
         writeln!(html, "<figure>{plot}</figure>")?;
     }
-    html.push_str("<h2>Surest errors</h2>\n<p><img src=\"errors.png\" alt=\"Wrongly labelled faces\"></p>\n<ol>\n");
+    html.push_str("<h2>Most confident errors</h2>\n<p><img src=\"errors.png\" alt=\"Wrongly labelled faces\"></p>\n<ol>\n");
     for face in worst {
-        let given = label(face);
+        let given = face.label();
         writeln!(
             html,
             "<li>{}: labelled {} with {:.4}, is {}</li>",
-            escaped(&face.picture.display().to_string()),
-            escaped(&figures.classes[given]),
+            escaped(&face.image.display().to_string()),
+            escaped(&metrics.classes[given]),
             face.probabilities[given],
-            escaped(&figures.classes[face.truth])
+            escaped(&metrics.classes[face.truth])
         )?;
     }
     html.push_str("</ol>\n</body></html>\n");

@@ -2,42 +2,34 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor, activation::softmax};
+use burn::tensor::{Device, Tensor};
 use face_ssd::{
     WeightsSource,
     network::{Res10Ssd, SsdOutput},
 };
 use fused_cpu::{Graph, Plan};
-use mask_model::{Backbone, CROP_SIDE, Head, MaskHead, PREPROCESSING};
+use mask_model::{ClassifierNetwork, INPUT_SIZE, MARGIN_KEY, PREPROCESSING};
+use onnx_export::{Export, ExportOutput};
 use weights_file::{NamedTensor, named_tensors};
 
 use super::NetworkName;
 
-/// Side of the pictures that the face network is traced and checked with; others do as well.
+/// Side of the images that the face network is traced and checked with; others do as well.
 const FACE_SIDE: usize = 300;
 
 /// A network, traced.
 pub(super) struct Network {
     pub(super) name: &'static str,
-    pub(super) graph: Graph,
-    /// The same network, ready to run.
-    pub(super) plan: Plan,
+    graph: Graph,
     pub(super) tensors: Vec<NamedTensor>,
     pub(super) metadata: Vec<(&'static str, String)>,
     /// Side of the square input for checks.
     pub(super) side: usize,
-    /// Whether pictures of other sizes may be fed.
-    pub(super) free_size: bool,
+    /// Whether images of other sizes may be fed.
+    free_size: bool,
     /// Largest absolute value of an input for checks.
     pub(super) input_range: f32,
-    pub(super) outputs: Vec<Output>,
-}
-
-/// An output, `[batch, values]` or, of priors, `[batch, priors, values]`.
-pub(super) struct Output {
-    pub(super) name: &'static str,
-    pub(super) values: usize,
-    pub(super) priors: bool,
+    outputs: Vec<ExportOutput<'static>>,
 }
 
 impl Network {
@@ -49,49 +41,40 @@ impl Network {
     }
 
     fn classifier(head: Option<&Path>) -> anyhow::Result<Self> {
-        let device = Device::flex();
-        let Head { layers, classes } = Head::load(head, &device)?;
-        let network = (Backbone::load(None, &device)?, layers);
-        let forward = |(backbone, head): &(Backbone, MaskHead), crops: Tensor<4>| {
-            softmax(head.forward(backbone.forward(crops)), 1)
-        };
-        let side = CROP_SIDE as usize;
-        let example = [1, 3, side, side];
-        let mut tensors = Vec::new();
-        for (part, named) in
-            [("backbone", named_tensors(&network.0)), ("head", named_tensors(&network.1))]
-        {
-            tensors.extend(named.into_iter().map(|tensor| tensor.under(part)));
-        }
+        let (embedded, head) = (WeightsSource::Embedded, WeightsSource::from(head));
+        let (network, classes, margin) =
+            ClassifierNetwork::load(&embedded, &head, &Device::flex())?;
+        let side = INPUT_SIZE as usize;
+        let outputs =
+            vec![ExportOutput { name: "probabilities", values: classes.len(), rows: false }];
         Ok(Self {
             name: "mask-classifier",
-            graph: Graph::trace(&network, example, forward)?,
-            plan: Plan::compile(&network, example, forward)?,
-            tensors,
+            graph: Graph::trace(&network, [1, 3, side, side], ClassifierNetwork::forward)?,
+            tensors: named_tensors(&network),
             metadata: vec![
                 ("classes", serde_json::to_string(&classes)?),
+                (MARGIN_KEY, margin.to_string()),
                 ("preprocessing", PREPROCESSING.to_owned()),
             ],
             side,
             free_size: false,
             input_range: 1.0,
-            outputs: vec![Output { name: "probabilities", values: classes.len(), priors: false }],
+            outputs,
         })
     }
 
     fn faces() -> anyhow::Result<Self> {
         let network = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex())?;
         let forward = |network: &Res10Ssd, input: Tensor<4>| {
-            let SsdOutput { locations, confidences } = network.forward(input);
-            (locations, confidences)
+            let SsdOutput { box_deltas, class_logits } = network.forward(input);
+            // Users of the file get probabilities, as OpenCV's network yields them.
+            (box_deltas, burn::tensor::activation::softmax(class_logits, 2))
         };
-        let example = [1, 3, FACE_SIDE, FACE_SIDE];
         let preprocessing = "BGR, bilinear, less the mean 104, 177, 123; decode the locations with \
                              the prior boxes of face-ssd";
         Ok(Self {
             name: "face-detector",
-            graph: Graph::trace(&network, example, forward)?,
-            plan: Plan::compile(&network, example, forward)?,
+            graph: Graph::trace(&network, [1, 3, FACE_SIDE, FACE_SIDE], forward)?,
             tensors: named_tensors(&network),
             metadata: vec![
                 ("classes", r#"["background","face"]"#.to_owned()),
@@ -101,9 +84,31 @@ impl Network {
             free_size: true,
             input_range: 128.0,
             outputs: vec![
-                Output { name: "locations", values: 4, priors: true },
-                Output { name: "confidences", values: 2, priors: true },
+                ExportOutput { name: "locations", values: 4, rows: true },
+                ExportOutput { name: "confidences", values: 2, rows: true },
             ],
         })
+    }
+
+    /// The metadata, borrowed.
+    pub(super) fn metadata(&self) -> Vec<(&str, &str)> {
+        self.metadata.iter().map(|(key, value)| (*key, value.as_str())).collect()
+    }
+
+    /// The network as an ONNX file, and how far another runtime's results were from the plan's.
+    pub(super) fn to_onnx(&self) -> anyhow::Result<(Vec<u8>, f32)> {
+        let metadata = self.metadata();
+        let export = Export {
+            name: self.name,
+            graph: &self.graph,
+            input_size: (!self.free_size).then_some([self.side; 2]),
+            outputs: &self.outputs,
+            metadata: &metadata,
+        };
+        let bytes = export.encode("mask-detector xtask export")?;
+        let plan = Plan::from_graph(self.graph.clone())?;
+        let difference =
+            onnx_export::verify(bytes.clone(), &export, &plan, self.side, self.input_range)?;
+        Ok((bytes, difference))
     }
 }

@@ -1,7 +1,7 @@
 //! MobileNetV2 without its top, as ONNX, batch norms folded.
 
 use super::keras::Keras;
-use crate::onnx::{Attribute, Graph, Side};
+use onnx_export::proto::{Attribute, Dim, Graph};
 
 /// The inverted residuals of Sandler et al. 2018, table 2, at width 1.0: expansion, output
 /// channels, repeats, stride of the first.
@@ -21,8 +21,8 @@ const INVERTED_RESIDUALS: [(usize, usize, usize, usize); 7] = [
 /// `[batch, 1280, 7, 7]`. Nodes bear Keras's layer names.
 pub(super) fn onnx(keras: &Keras) -> anyhow::Result<Vec<u8>> {
     let sides = |sides: [usize; 3]| {
-        let [channels, height, width] = sides.map(Side::Fixed);
-        [Side::Free("batch"), channels, height, width]
+        let [channels, height, width] = sides.map(Dim::Fixed);
+        [Dim::Symbolic("batch"), channels, height, width]
     };
     let mut build = Builder { keras, graph: Graph::named("mobilenet_v2") };
     build.graph.add_input("image", &sides([3, 224, 224]));

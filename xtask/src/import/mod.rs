@@ -22,7 +22,7 @@ use crate::{ImportArgs, PrecisionArg};
 /// Precision of the face network's embedded weights.
 const FACE_PRECISION: Precision = Precision::F16;
 /// Precision of the backbone's embedded weights.
-const BACKBONE_PRECISION: Precision = Precision::F32;
+const BACKBONE_PRECISION: Precision = Precision::F16;
 
 /// Runs the task.
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<()> {

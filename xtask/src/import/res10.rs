@@ -9,7 +9,7 @@ use super::caffe::CaffeNet;
 /// Caffe's default `eps` of `BatchNorm` layers.
 const EPSILON: f64 = 1e-5;
 
-/// A batch norm with its scale layer as `scale * x + bias` a channel.
+/// A batch norm with its scale layer as `scale * x + bias` per channel.
 struct Affine {
     scale: Vec<f64>,
     bias: Vec<f64>,
@@ -146,7 +146,7 @@ pub(super) fn tensors(net: &CaffeNet) -> anyhow::Result<Vec<NamedTensor>> {
     collect.conv("block_512.conv2", "layer_512_1_conv2_h")?;
     collect.conv("block_512.shortcut", "layer_512_1_conv_expand_h")?;
 
-    collect.affine("last", "last_bn_h", "last_scale_h")?;
+    collect.affine("final_norm", "last_bn_h", "last_scale_h")?;
     for (index, layer) in ["conv6", "conv7", "conv8", "conv9"].into_iter().enumerate() {
         for part in 1..=2 {
             let name = format!("extras.{index}.conv{part}");
@@ -155,10 +155,10 @@ pub(super) fn tensors(net: &CaffeNet) -> anyhow::Result<Vec<NamedTensor>> {
     }
 
     let [scale] = net.blobs("conv4_3_norm")?;
-    collect.push("norm.scale".to_owned(), &[scale.values.len()], scale.values.clone());
+    collect.push("l2_norm.scale".to_owned(), &[scale.values.len()], scale.values.clone());
     let maps = ["conv4_3_norm", "fc7", "conv6_2", "conv7_2", "conv8_2", "conv9_2"];
     for (index, map) in maps.into_iter().enumerate() {
-        for (part, layer) in [("locations", "loc"), ("scores", "conf")] {
+        for (part, layer) in [("box_deltas", "loc"), ("class_logits", "conf")] {
             let name = format!("heads.{index}.{part}");
             collect.biased_conv(&name, &format!("{map}_mbox_{layer}"))?;
         }

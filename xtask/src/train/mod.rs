@@ -1,28 +1,30 @@
-//! `cargo xtask train`: from folders of pictures to a head.
+//! `cargo xtask train`: from folders of images to a head.
 //!
-//! The way: `settings` puts flags and files together; `dataset` lists, reads and divides the
-//! pictures; `features` runs the frozen backbone; `session` trains, epoch by epoch; `outputs` writes
-//! what remains.
+//! The way: `settings` puts flags and files together; `samples` reads the data set and runs the
+//! frozen backbone; `mask_model` and `trainer` train; `outputs` writes what remains.
 
-pub(crate) mod dataset;
-mod features;
 mod outputs;
-mod session;
+pub(crate) mod samples;
 pub(crate) mod settings;
 
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use mask_data::SplitFile;
+use mask_data::{Dataset, SplitFile};
 use mask_detector::DeviceChoice;
+use mask_model::{HeadCheckpoint, HeadTask, HeadTraining, Samples, WeightsSource};
+use trainer::TrainError;
 
-use crate::{files::write_file, progress::remark};
+use crate::{
+    files::write_file,
+    progress::{bar, remark},
+};
 
-/// Train a head on folders of pictures, one folder a class, or on boxes in Pascal VOC's form.
+/// Train a head on folders of images, one folder a class, or on boxes in Pascal VOC's form.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Folder with one folder of pictures for each class, or with `images` and `annotations`.
+    /// Folder with one folder of images for each class, or with `images` and `annotations`.
     #[arg(long, value_name = "DIR")]
     dataset: PathBuf,
     /// Folder to write the head and everything about it to.
@@ -34,7 +36,7 @@ pub(crate) struct TrainArgs {
     /// Replace an earlier training in the output folder.
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
-    /// Divide the pictures as this file says: JSON with the lists train and validation (or test).
+    /// Divide the images as this file says: JSON with the lists train and validation (or test).
     #[arg(long, value_name = "FILE", conflicts_with = "validation")]
     split: Option<PathBuf>,
     /// Write the division to this file too.
@@ -43,23 +45,23 @@ pub(crate) struct TrainArgs {
     /// Device to run on: auto, cpu, gpu or gpu:N.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
-    /// Memory for decoded pictures that are kept between epochs, in MiB.
+    /// Memory for decoded images that are kept between epochs, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     picture_cache: usize,
     #[command(flatten)]
     settings: settings::SettingsArgs,
 }
 
-/// Show what training sees: a contact sheet of augmented pictures.
+/// Show what training sees: a contact sheet of augmented images.
 #[derive(Debug, Args)]
 pub(crate) struct PreviewArgs {
-    /// Folder with one folder of pictures for each class, or with `images` and `annotations`.
+    /// Folder with one folder of images for each class, or with `images` and `annotations`.
     #[arg(long, value_name = "DIR")]
     dataset: PathBuf,
     /// The PNG file to write.
     #[arg(long, value_name = "FILE", default_value = "preview.png")]
     output: PathBuf,
-    /// Pictures, a row each.
+    /// Images, a row each.
     #[arg(long, value_name = "N", default_value_t = 6)]
     pictures: usize,
     /// Augmented views of each.
@@ -77,7 +79,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     // What cannot be written is better known before an hour's work than after.
     let probe = tempfile::NamedTempFile::new_in(output);
     probe.with_context(|| format!("cannot write into {}", output.display()))?;
-    let checkpoint = output.join(session::CHECKPOINT);
+    let checkpoint = output.join(outputs::CHECKPOINT);
     ensure!(
         args.resume || args.overwrite || !checkpoint.exists(),
         "{} holds a training already; give --resume to go on with it, --overwrite to replace it, or \
@@ -88,42 +90,80 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     if let Some(reason) = &device.fallback {
         remark(format_args!("training on the CPU: {reason}"));
     }
-    let data = dataset::read(&args.dataset, &settings.data, &device.device)?;
-    let split = data.split(args.split.as_deref(), &settings.data, settings.training.seed)?;
+    let data = samples::read(&args.dataset, &settings.data, &device.device)?;
+    let split = match &args.split {
+        Some(file) => SplitFile::read(file)?.apply(&data.set, &data.root, file)?,
+        None => data.split(settings.data.validation, settings.training.seed)?,
+    };
     let files = outputs::Outputs::new(output, &settings, &data, &split, &device.name)?;
     if let Some(path) = &args.write_split {
         let written = SplitFile::new(&data.set, &data.root, &split);
         write_file(path, serde_json::to_string_pretty(&written)?.as_bytes())?;
     }
     remark(format_args!(
-        "{} pictures to learn from, {} to judge by, {} classes; {}",
+        "{} images to learn from, {} to validate on, {} classes; {}",
         split.train.len(),
         split.validation.len(),
         data.set.classes.len(),
-        data.copies_report(&split).lines().next().unwrap_or_default()
+        data.duplicates_report(&split).lines().next().unwrap_or_default()
     ));
-    let backbone =
-        features::Backbone::new(&data, &settings, args.picture_cache << 20, &device.device)?;
-    let mut session =
-        session::Session::new(&settings, &data, &split, backbone, output, &device.device)?;
+    let mut source =
+        samples::Features::new(&data, &settings, args.picture_cache << 20, &device.device)?;
+    let ahead = settings.data.cache_features * split.train.len() + split.validation.len();
+    source.progress = bar(ahead, "features");
+    let task = HeadTask::new(
+        settings.training.clone(),
+        data.set.classes.clone(),
+        samples_of(&data, &split.train),
+        samples_of(&data, &split.validation),
+        settings.selection.balance_classes,
+        settings.data.cache_features,
+        source,
+        &device.device,
+    )?;
+    task.source().progress.finish_and_clear();
+    let mut training = HeadTraining::new(&task, &files.fingerprint, &device.device)?;
     if args.resume && checkpoint.exists() {
-        session.resume(&files.fingerprint)?;
+        let done = training.resume(&WeightsSource::File(checkpoint.clone())).map_err(|error| {
+            let file = checkpoint.display();
+            match error {
+                // It names the file itself.
+                TrainError::Checkpoint(error) => anyhow::Error::from(error),
+                error => anyhow::anyhow!("{file}: {error}"),
+            }
+            .context(format!(
+                "repeat its settings (config.toml and split.json beside {file}), or \
+                              train anew in another folder"
+            ))
+        })?;
+        remark(format_args!("going on after epoch {done}"));
     } else if checkpoint.exists() {
         fs::remove_file(&checkpoint)
             .with_context(|| format!("cannot remove {}", checkpoint.display()))?;
     }
     // Not before a checkpoint was found to be of the same: these files say what it is of.
     files.write_inputs(&data, &split)?;
-    let trained = session.run(&files.fingerprint)?;
-    files.write_results(&trained)
+    let (classes, margin) = (data.set.classes.clone(), settings.data.margin);
+    let mut keeper = outputs::Keeper::new(output, &settings, classes, margin, &device.device);
+    let settings::Selection { keep, patience, .. } = settings.selection;
+    let fitted = training.run(&task, keep.into(), patience, &mut keeper)?;
+    let validation = task.validation_probabilities(&fitted.module)?;
+    let head = HeadCheckpoint { layers: fitted.module, classes: keeper.classes, margin };
+    files.write_results(&head, &fitted.history, fitted.kept_epoch, &validation)
+}
+
+/// Samples with their classes.
+fn samples_of(data: &Dataset, samples: &[usize]) -> Samples {
+    let classes = samples.iter().map(|sample| data.set.samples[*sample].class).collect();
+    Samples { samples: samples.to_vec(), classes }
 }
 
 /// Runs `preview`.
 pub(crate) fn preview(args: &PreviewArgs) -> anyhow::Result<()> {
     let settings = args.settings.settings()?;
     let device = DeviceChoice::Cpu.open()?.device;
-    let data = dataset::read(&args.dataset, &settings.data, &device)?;
-    let sheet = features::contact_sheet(&data, &settings, args.pictures.max(1), args.views.max(1))?;
+    let data = samples::read(&args.dataset, &settings.data, &device)?;
+    let sheet = samples::contact_sheet(&data, &settings, args.pictures.max(1), args.views.max(1))?;
     let mut png = std::io::Cursor::new(Vec::new());
     sheet.write_to(&mut png, image::ImageFormat::Png)?;
     write_file(&args.output, &png.into_inner())

@@ -5,20 +5,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mask_data::{Split, SplitFile};
-use mask_metrics::Confusion;
+use burn::tensor::Device;
+use indicatif::ProgressBar;
+use mask_data::{Dataset, Split, SplitFile};
+use mask_metrics::ConfusionMatrix;
+use mask_model::{HeadCheckpoint, MaskHead, WeightsSource, argmax};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use trainer::{EpochMetrics, Observer, StepMetrics, TrainError, history_csv};
 
-use super::{
-    dataset::TrainingData,
-    session::{EpochFigures, Trained, history_csv},
-    settings::Settings,
-};
+use super::settings::Settings;
 use crate::{
     files::write_file,
     plot::{Curves, PlotFormat},
+    progress::{bar, remark},
 };
+
+/// The checkpoint's name in the output folder.
+pub(crate) const CHECKPOINT: &str = "checkpoint.bpk";
+/// The best head so far, in the output folder.
+const BEST: &str = "best.bpk";
 
 /// The lock file of this build, for the versions of what trained.
 const LOCK_FILE: &str = include_str!("../../../Cargo.lock");
@@ -50,17 +56,17 @@ struct Run {
 struct Metrics<'a> {
     kept_epoch: usize,
     accuracy: f64,
-    confusion: &'a Confusion,
+    confusion: &'a ConfusionMatrix,
     report: mask_metrics::Report,
     run: &'a Run,
-    history: &'a [EpochFigures],
+    history: &'a [EpochMetrics],
 }
 
 impl Outputs {
     pub(crate) fn new(
         folder: &Path,
         settings: &Settings,
-        data: &TrainingData,
+        data: &Dataset,
         split: &Split,
         device: &str,
     ) -> anyhow::Result<Self> {
@@ -79,7 +85,7 @@ impl Outputs {
             classes: data.set.classes.clone(),
             train: split.train.len(),
             validation: split.validation.len(),
-            without_face: data.without_face,
+            without_face: data.without_region,
             dependencies: dependencies(),
         };
         Ok(Self { folder: folder.to_path_buf(), config, run, fingerprint })
@@ -90,41 +96,47 @@ impl Outputs {
     }
 
     /// Writes what is known before training.
-    pub(crate) fn write_inputs(&self, data: &TrainingData, split: &Split) -> anyhow::Result<()> {
+    pub(crate) fn write_inputs(&self, data: &Dataset, split: &Split) -> anyhow::Result<()> {
         self.write("config.toml", &self.config)?;
         let written = SplitFile::new(&data.set, &data.root, split);
         self.write("split.json", serde_json::to_string_pretty(&written)?)?;
-        self.write("copies.txt", data.copies_report(split))
+        self.write("copies.txt", data.duplicates_report(split))
     }
 
     /// Writes the head and everything about it; shows the report.
-    pub(crate) fn write_results(&self, trained: &Trained) -> anyhow::Result<()> {
-        let classes = &trained.head.classes;
-        let labelled = trained.validation.iter().map(|(truth, row)| (*truth, most_probable(row)));
-        let confusion = Confusion::count(classes.len(), labelled);
+    pub(crate) fn write_results(
+        &self,
+        head: &HeadCheckpoint,
+        history: &[EpochMetrics],
+        kept_epoch: usize,
+        validation: &[(usize, Vec<f32>)],
+    ) -> anyhow::Result<()> {
+        let classes = &head.classes;
+        let labelled = validation.iter().map(|(truth, row)| (*truth, argmax(row)));
+        let confusion = ConfusionMatrix::count(classes.len(), labelled);
         let report = confusion.report();
         let text = report.to_text(classes);
         let metrics = Metrics {
-            kept_epoch: trained.kept_epoch,
+            kept_epoch,
             accuracy: confusion.accuracy(),
             confusion: &confusion,
             report,
             run: &self.run,
-            history: &trained.history,
+            history,
         };
-        self.write("history.csv", history_csv::encode(&trained.history)?)?;
+        self.write("history.csv", history_csv(history)?)?;
         self.write("metrics.json", serde_json::to_string_pretty(&metrics)?)?;
         self.write("report.txt", &text)?;
-        let curves = curves(&trained.history);
+        let curves = curves(history);
         self.write("plot.png", curves.draw(PlotFormat::Png)?)?;
         self.write("plot.svg", curves.draw(PlotFormat::Svg)?)?;
         // The head last: where it lies, all the rest lies too.
-        self.write("mask_head.bpk", trained.head.to_bytes()?)?;
+        self.write("mask_head.bpk", head.to_bytes()?)?;
         let head = self.folder.join("mask_head.bpk");
         let result = writeln!(
             io::stdout(),
             "{text}\nhead of epoch {}: {}\nuse it: mask-cli detect --head {} photo.jpg",
-            trained.kept_epoch,
+            kept_epoch,
             head.display(),
             head.display()
         );
@@ -136,26 +148,20 @@ impl Outputs {
 }
 
 /// Loss and accuracy over the epochs.
-fn curves(history: &[EpochFigures]) -> Curves {
-    let line = |name: &str, value: fn(&EpochFigures) -> f64| {
-        let points = history.iter().map(|figures| (figures.epoch as f64, value(figures)));
+fn curves(history: &[EpochMetrics]) -> Curves {
+    let line = |name: &str, value: fn(&EpochMetrics) -> f64| {
+        let points = history.iter().map(|metrics| (metrics.epoch as f64, value(metrics)));
         (name.to_owned(), points.collect::<Vec<_>>())
     };
     let lines = vec![
-        line("training loss", |figures| figures.train_loss),
-        line("validation loss", |figures| figures.validation_loss),
-        line("training accuracy", |figures| figures.train_accuracy),
-        line("validation accuracy", |figures| figures.validation_accuracy),
+        line("training loss", |metrics| metrics.train_loss),
+        line("validation loss", |metrics| metrics.validation_loss),
+        line("training accuracy", |metrics| metrics.train_accuracy),
+        line("validation accuracy", |metrics| metrics.validation_accuracy),
     ];
     let highest = lines.iter().flat_map(|(_, line)| line).fold(1.0, |most, (_, y)| y.max(most));
     let (title, last) = ("Training loss and accuracy".to_owned(), history.len().max(2) as f64);
     Curves { title, x_name: "epoch", x: 1.0..last, y: 0.0..highest, lines }
-}
-
-/// Index of the largest probability, the first of equals.
-fn most_probable(row: &[f32]) -> usize {
-    let indexed = row.iter().enumerate().rev();
-    indexed.max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class)
 }
 
 /// Names and versions of all packages that this program was locked to.
@@ -167,4 +173,75 @@ fn dependencies() -> Vec<String> {
     };
     let packages = packages.into_iter().flatten();
     packages.map(|p| format!("{} {}", text(p, "name"), text(p, "version"))).collect()
+}
+
+/// Keeps what training yields in the output folder and says how it goes.
+pub(crate) struct Keeper {
+    folder: PathBuf,
+    epochs: usize,
+    pub(crate) classes: Vec<String>,
+    margin: f32,
+    device: Device,
+    progress: ProgressBar,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        folder: &Path,
+        settings: &Settings,
+        classes: Vec<String>,
+        margin: f32,
+        device: &Device,
+    ) -> Self {
+        let (epochs, folder) = (settings.training.epochs, folder.to_path_buf());
+        let progress = ProgressBar::hidden();
+        Self { folder, epochs, classes, margin, device: device.clone(), progress }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
+        write_file(&self.folder.join(name), bytes)
+            .map_err(|error| TrainError::Task(format!("{error:#}").into()))
+    }
+}
+
+impl Observer<MaskHead> for Keeper {
+    fn epoch_started(&mut self, epoch: usize, steps: usize) {
+        self.progress = bar(steps, &format!("epoch {}/{}", epoch + 1, self.epochs));
+    }
+
+    fn step(&mut self, metrics: &StepMetrics, _samples: usize) {
+        self.progress.inc(1);
+        self.progress.set_message(format!("loss {:.4}", metrics.loss));
+    }
+
+    fn epoch(&mut self, metrics: &EpochMetrics) {
+        self.progress.finish_and_clear();
+        remark(format_args!(
+            "epoch {:3}  loss {:.4}  accuracy {:.4}  validation loss {:.4}  accuracy {:.4}",
+            metrics.epoch,
+            metrics.train_loss,
+            metrics.train_accuracy,
+            metrics.validation_loss,
+            metrics.validation_accuracy
+        ));
+    }
+
+    fn stopped_early(&mut self, patience: usize) {
+        remark(format_args!("no improvement in {patience} epochs: stopped"));
+    }
+
+    fn keep_best(&mut self, module: &MaskHead) -> Result<(), TrainError> {
+        let (classes, margin) = (self.classes.clone(), self.margin);
+        let head = HeadCheckpoint { layers: module.clone(), classes, margin };
+        self.write(BEST, &head.to_bytes()?)
+    }
+
+    fn best(&mut self) -> Result<MaskHead, TrainError> {
+        let file = WeightsSource::File(self.folder.join(BEST));
+        Ok(HeadCheckpoint::load(&file, &self.device)?.layers)
+    }
+
+    fn checkpoint(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
+        self.write(CHECKPOINT, bytes)
+    }
 }

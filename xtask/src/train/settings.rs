@@ -4,15 +4,16 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
-use mask_data::{Augmentation, COPY_DISTANCE};
-use mask_model::{Schedule, TrainingSettings};
+use mask_data::{Augmentation, DUPLICATE_HASH_DISTANCE};
+use mask_model::HeadTrainingConfig;
 use serde::{Deserialize, Serialize};
+use trainer::{Schedule, SelectBest, TrainError};
 
-/// What decides a training's result, beside the pictures.
+/// What decides a training's result, beside the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    pub(crate) training: TrainingSettings,
+    pub(crate) training: HeadTrainingConfig,
     pub(crate) selection: Selection,
     pub(crate) data: DataSettings,
     pub(crate) augmentation: Augmentation,
@@ -40,6 +41,16 @@ pub(crate) enum Keep {
     Accuracy,
 }
 
+impl From<Keep> for SelectBest {
+    fn from(keep: Keep) -> Self {
+        match keep {
+            Keep::Last => Self::Last,
+            Keep::Loss => Self::Loss,
+            Keep::Accuracy => Self::Accuracy,
+        }
+    }
+}
+
 impl Default for Selection {
     fn default() -> Self {
         Self { keep: Keep::Last, patience: 0, balance_classes: false }
@@ -51,26 +62,26 @@ impl Default for Selection {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DataSettings {
     pub(crate) input: Input,
-    /// Part of the samples that validation gets.
+    /// Fraction of the samples that validation gets.
     pub(crate) validation: f64,
-    /// Differing bits, of 256, up to which pictures count as copies.
+    /// Differing bits, of 256, up to which images count as copies.
     pub(crate) copy_distance: u32,
-    /// Tolerated part of unreadable pictures.
+    /// Tolerated part of unreadable images.
     pub(crate) max_unreadable: f64,
-    /// What is added to boxes on every side, as a part of their size.
+    /// What faces' boxes are grown by on every side, as a fraction of their size. Default: 0.
     pub(crate) margin: f32,
     /// Whether annotated objects marked as difficult count.
     pub(crate) difficult: bool,
-    /// Augmented views of each picture that are kept as features; 0 to make new ones each epoch.
+    /// Augmented views of each image that are kept as features; 0 to make new ones each epoch.
     pub(crate) cache_features: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Input {
-    /// Whole pictures, as the reference.
+    /// Whole images, as the reference.
     Whole,
-    /// The most certain face that the detector finds, or the whole picture where it finds none.
+    /// The most certain face that the detector finds, or the whole image where it finds none.
     Faces,
     /// Both of them, as two samples.
     Both,
@@ -81,7 +92,7 @@ impl Default for DataSettings {
         Self {
             input: Input::Whole,
             validation: 0.2,
-            copy_distance: COPY_DISTANCE,
+            copy_distance: DUPLICATE_HASH_DISTANCE,
             max_unreadable: 0.01,
             margin: 0.0,
             difficult: false,
@@ -106,10 +117,10 @@ pub(crate) struct SettingsArgs {
     /// Settings file, as a training writes it to config.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Passes over the pictures [default: 20].
+    /// Passes over the images [default: 20].
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Pictures a step [default: 32].
+    /// Pictures per step [default: 32].
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// Learning rate of Adam [default: 1e-4].
@@ -124,7 +135,7 @@ pub(crate) struct SettingsArgs {
     /// Decoupled weight decay [default: 0].
     #[arg(long, value_name = "DECAY")]
     weight_decay: Option<f32>,
-    /// Part of the target that is spread over all classes [default: 0].
+    /// Fraction of the target that is spread over all classes [default: 0].
     #[arg(long, value_name = "PART")]
     label_smoothing: Option<f32>,
     /// Fraction of hidden units left out of each step [default: 0.5].
@@ -145,19 +156,20 @@ pub(crate) struct SettingsArgs {
     /// Let rare classes weigh as much as frequent ones.
     #[arg(long)]
     balance_classes: bool,
-    /// Train on the faces that the detector finds, or (both) on them and the whole pictures.
+    /// Train on the faces that the detector finds, or (both) on them and the whole images.
     #[arg(long, value_name = "WHICH", num_args = 0..=1, default_missing_value = "faces", value_enum)]
     face_crops: Option<Input>,
-    /// Part of the pictures kept for validation [default: 0.2].
+    /// Fraction of the images kept for validation [default: 0.2].
     #[arg(long, value_name = "FRACTION")]
     validation: Option<f64>,
-    /// Part of the pictures that may be unreadable [default: 0.01].
+    /// Fraction of the images that may be unreadable [default: 0.01].
     #[arg(long, value_name = "FRACTION")]
     max_unreadable: Option<f64>,
-    /// What is added to annotated boxes on every side, as a part of their size [default: 0].
+    /// What faces' boxes are grown by on every side, as a fraction of their size, here and wherever the
+    /// head is used [default: 0].
     #[arg(long, value_name = "PART")]
     margin: Option<f32>,
-    /// Keep the features of so many augmented views of each picture, instead of new views each epoch.
+    /// Keep the features of so many augmented views of each image, instead of new views each epoch.
     #[arg(long, value_name = "VIEWS")]
     cache_features: Option<usize>,
     /// Train without augmentation.
@@ -174,7 +186,7 @@ impl SettingsArgs {
                 let text = fs::read_to_string(path)
                     .with_context(|| format!("cannot read {}", path.display()))?;
                 toml::from_str(&text)
-                    .with_context(|| format!("{} is no settings file", path.display()))?
+                    .with_context(|| format!("{} is not a settings file", path.display()))?
             }
         };
         fn set<T: Copy>(place: &mut T, flag: Option<T>) {
@@ -193,7 +205,7 @@ impl SettingsArgs {
         set(&mut training.hidden, self.hidden);
         set(&mut training.seed, self.seed);
         let schedule = self.schedule.map(|schedule| match schedule {
-            ScheduleArg::Reference => Schedule::Reference,
+            ScheduleArg::Reference => Schedule::InverseTime,
             ScheduleArg::Constant => Schedule::Constant,
             ScheduleArg::Cosine => Schedule::Cosine,
         });
@@ -217,34 +229,15 @@ impl SettingsArgs {
 impl Settings {
     fn check(&self) -> anyhow::Result<()> {
         let Self { training, selection, data, augmentation } = self;
-        let within = |name: &str, value: f64, least: f64, most: f64| {
-            let right = (least..=most).contains(&value);
-            ensure!(right, "{name} is {value}; it must be from {least} to {most}");
-            Ok(())
-        };
-        within("epochs", training.epochs as f64, 1.0, 1e6)?;
-        within("batch-size", training.batch_size as f64, 1.0, 65536.0)?;
-        within("hidden", training.hidden as f64, 1.0, 65536.0)?;
-        within("learning-rate", training.learning_rate, 1e-12, 1e3)?;
-        within("weight-decay", training.weight_decay.into(), 0.0, 1e3)?;
-        within("label-smoothing", training.label_smoothing.into(), 0.0, 0.9)?;
-        within("dropout", training.dropout, 0.0, 0.95)?;
-        within("validation", data.validation, 0.01, 0.9)?;
-        within("max-unreadable", data.max_unreadable, 0.0, 1.0)?;
-        within("margin", data.margin.into(), -0.4, 10.0)?;
-        ensure!(
-            training.warmup_epochs < training.epochs,
-            "warmup-epochs ({}) must be fewer than epochs ({})",
-            training.warmup_epochs,
-            training.epochs
-        );
+        training.validate()?;
+        augmentation.validate()?;
+        TrainError::check_range("validation", data.validation, 0.01, 0.9)?;
+        TrainError::check_range("max-unreadable", data.max_unreadable, 0.0, 1.0)?;
+        TrainError::check_range("margin", data.margin.into(), -0.4, 10.0)?;
         ensure!(
             selection.patience == 0 || selection.keep != Keep::Last,
             "patience needs something that can improve: give --keep loss or --keep accuracy with it"
         );
-        if let Some((name, range)) = augmentation.out_of_range() {
-            anyhow::bail!("augmentation.{name} is out of range; it must be from {range}");
-        }
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! A factor and an offset a channel.
+//! A factor and an offset per channel.
 
 use burn::{
     module::{Module, Param},
@@ -6,9 +6,9 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-/// A batch norm at inference that no convolution can take in: `scale * x + bias` a channel.
+/// A batch norm at inference that no convolution can take in: `scale * x + bias` per channel.
 #[derive(Module, Debug)]
-pub struct ChannelAffine {
+pub(super) struct ChannelAffine {
     /// Factors, `[channels]`.
     scale: Param<Tensor<1>>,
     /// Offsets, `[channels]`.
@@ -17,7 +17,7 @@ pub struct ChannelAffine {
 
 impl ChannelAffine {
     /// The map with zeros for weights.
-    pub fn new(channels: usize, device: &Device) -> Self {
+    pub(super) fn new(channels: usize, device: &Device) -> Self {
         Self {
             scale: Initializer::Zeros.init([channels], device),
             bias: Initializer::Zeros.init([channels], device),
@@ -25,7 +25,7 @@ impl ChannelAffine {
     }
 
     /// Maps `[batch, channels, height, width]`.
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let [_, channels, _, _] = input.dims();
         let spread = |values: &Param<Tensor<1>>| values.val().reshape([1, channels, 1, 1]);
         input * spread(&self.scale) + spread(&self.bias)

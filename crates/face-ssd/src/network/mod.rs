@@ -4,19 +4,19 @@
 
 mod basic_block;
 mod channel_affine;
-mod channel_norm;
 mod extra_layer;
+mod l2_norm;
 mod multibox_head;
 mod pre_activation_block;
 mod stem;
 
-pub use basic_block::BasicBlock;
-pub use channel_affine::ChannelAffine;
-pub use channel_norm::ChannelNorm;
-pub use extra_layer::ExtraLayer;
-pub use multibox_head::MultiBoxHead;
-pub use pre_activation_block::{PreActivationBlock, PreActivationBlockConfig};
-pub use stem::Stem;
+use basic_block::BasicBlock;
+use channel_affine::ChannelAffine;
+use extra_layer::{ExtraLayer, ExtraLayerConfig};
+use l2_norm::L2Norm;
+use multibox_head::MultiBoxHead;
+use pre_activation_block::{PreActivationBlock, PreActivationBlockConfig};
+use stem::Stem;
 
 use burn::{
     module::Module,
@@ -24,10 +24,7 @@ use burn::{
         Initializer, PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
     },
-    tensor::{
-        Device, Tensor,
-        activation::{relu, softmax},
-    },
+    tensor::{Device, Tensor, activation::relu},
 };
 
 use crate::priors::PRIORS_PER_CELL;
@@ -44,13 +41,13 @@ const BLOCKS: [PreActivationBlockConfig; 3] = [
     PreActivationBlockConfig { input: 256, inner: 128, output: 256, stride: 1, dilation: 2 },
 ];
 
-/// The extra maps: input, inner and output channels, stride.
+/// The layers that make the extra maps.
 #[rustfmt::skip]
-const EXTRAS: [[usize; 4]; 4] = [
-    [256, 128, 256, 2],
-    [256, 64, 128, 2],
-    [128, 64, 128, 1],
-    [128, 64, 128, 1],
+const EXTRAS: [ExtraLayerConfig; 4] = [
+    ExtraLayerConfig { input: 256, inner: 128, output: 256, stride: 2 },
+    ExtraLayerConfig { input: 256, inner: 64, output: 128, stride: 2 },
+    ExtraLayerConfig { input: 128, inner: 64, output: 128, stride: 1 },
+    ExtraLayerConfig { input: 128, inner: 64, output: 128, stride: 1 },
 ];
 
 /// The res10 SSD.
@@ -61,21 +58,22 @@ pub struct Res10Ssd {
     block_128: PreActivationBlock,
     block_256: PreActivationBlock,
     block_512: PreActivationBlock,
-    last: ChannelAffine,
+    final_norm: ChannelAffine,
     extras: Vec<ExtraLayer>,
-    norm: ChannelNorm,
+    l2_norm: L2Norm,
     heads: Vec<MultiBoxHead>,
 }
 
-/// What the network says of every prior box.
+/// The network's output for every prior box.
 #[derive(Debug, Clone)]
 pub struct SsdOutput {
-    /// Offsets of centre and size: `[batch, priors, 4]`.
-    pub locations: Tensor<3>,
-    /// Softmax probabilities of background and face: `[batch, priors, 2]`.
-    pub confidences: Tensor<3>,
+    /// Offsets of centre and size, Caffe's `mbox_loc`: `[batch, priors, 4]`.
+    pub box_deltas: Tensor<3>,
+    /// Logits of background and face, Caffe's `mbox_conf`: `[batch, priors, 2]`.
+    pub class_logits: Tensor<3>,
 }
 
+#[doc(hidden)]
 /// The activations inside the network, each `[batch, channels, height, width]`, for comparison with
 /// other implementations. Named as in `deploy.prototxt`.
 #[derive(Debug, Clone)]
@@ -103,9 +101,9 @@ impl Res10Ssd {
             block_128,
             block_256,
             block_512,
-            last: ChannelAffine::new(256, device),
-            extras: EXTRAS.map(|channels| ExtraLayer::new(channels, device)).into(),
-            norm: ChannelNorm::new(MAP_CHANNELS[0], device),
+            final_norm: ChannelAffine::new(256, device),
+            extras: EXTRAS.map(|layer| layer.init(device)).into(),
+            l2_norm: L2Norm::new(MAP_CHANNELS[0], device),
             heads: MAP_CHANNELS
                 .iter()
                 .zip(PRIORS_PER_CELL)
@@ -117,30 +115,22 @@ impl Res10Ssd {
     /// Runs the network on `[batch, 3, height, width]`: BGR, 0 to 255 less [`crate::MEAN_BGR`].
     pub fn forward(&self, input: Tensor<4>) -> SsdOutput {
         let maps = self.features(input).maps;
-        let (locations, scores): (Vec<_>, Vec<_>) =
+        let (deltas, logits): (Vec<_>, Vec<_>) =
             self.heads.iter().zip(maps).map(|(head, map)| head.forward(map)).unzip();
-        SsdOutput {
-            locations: Tensor::cat(locations, 1),
-            confidences: softmax(Tensor::cat(scores, 1), 2),
-        }
+        SsdOutput { box_deltas: Tensor::cat(deltas, 1), class_logits: Tensor::cat(logits, 1) }
     }
 
-    /// The offsets and class scores of each of the six maps, as [`MultiBoxHead::predict`] yields
-    /// them: all of the network's arithmetic, in operations that every exporter knows.
-    pub fn predictions(&self, input: Tensor<4>) -> Vec<(Tensor<4>, Tensor<4>)> {
-        let maps = self.features(input).maps;
-        self.heads.iter().zip(maps).map(|(head, map)| head.predict(map)).collect()
-    }
-
-    /// Runs the trunk and the extra layers, without the heads.
+    /// Runs the trunk and the extra layers, without the heads. For comparison with other
+    /// implementations.
+    #[doc(hidden)]
     pub fn features(&self, input: Tensor<4>) -> FeatureMaps {
         let layer_64 = self.block_64.forward(self.stem.forward(input));
         let (_, layer_128) = self.block_128.forward(layer_64.clone());
         let (activated_128, layer_256) = self.block_256.forward(layer_128.clone());
         let (_, layer_512) = self.block_512.forward(layer_256.clone());
 
-        let first = self.norm.forward(activated_128);
-        let second = relu(self.last.forward(layer_512.clone()));
+        let first = self.l2_norm.forward(activated_128);
+        let second = relu(self.final_norm.forward(layer_512.clone()));
         let mut previous = second.clone();
         let mut next = |extra: &ExtraLayer| {
             previous = extra.forward(previous.clone());

@@ -8,32 +8,26 @@ use burn::{
 
 use super::ConvConfig;
 
-/// Offsets and class scores of every prior of one feature map.
+/// Box deltas and class logits of every prior of one feature map.
 #[derive(Module, Debug)]
-pub struct MultiBoxHead {
-    locations: Conv2d,
-    scores: Conv2d,
+pub(super) struct MultiBoxHead {
+    box_deltas: Conv2d,
+    class_logits: Conv2d,
 }
 
 impl MultiBoxHead {
-    /// The head with zeros for weights, for `priors` prior boxes a cell.
-    pub fn new(channels: usize, priors: usize, device: &Device) -> Self {
+    /// The head with zeros for weights, for `priors` prior boxes per cell.
+    pub(super) fn new(channels: usize, priors: usize, device: &Device) -> Self {
         let conv = |output| {
             let input = channels;
             ConvConfig { input, output, kernel: 3, stride: 1, dilation: 1, bias: true }.init(device)
         };
-        Self { locations: conv(4 * priors), scores: conv(2 * priors) }
+        Self { box_deltas: conv(4 * priors), class_logits: conv(2 * priors) }
     }
 
-    /// Maps `[batch, channels, height, width]` to offsets and class scores as maps: `[batch, 4 *
-    /// priors, height, width]` and `[batch, 2 * priors, height, width]`, priors of a cell.
-    pub fn predict(&self, map: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        (self.locations.forward(map.clone()), self.scores.forward(map))
-    }
-
-    /// Maps `[batch, channels, height, width]` to offsets `[batch, priors, 4]` and class scores
-    /// before the softmax `[batch, priors, 2]`, priors by row, column and place in the cell.
-    pub fn forward(&self, map: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
+    /// Maps `[batch, channels, height, width]` to box deltas `[batch, priors, 4]` and class logits
+    /// `[batch, priors, 2]`, priors by row, column and place in the cell.
+    pub(super) fn forward(&self, map: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
         let flatten = |output: Tensor<4>, values: usize| {
             let [batch, channels, height, width] = output.dims();
             output.permute([0, 2, 3, 1]).reshape([
@@ -42,7 +36,7 @@ impl MultiBoxHead {
                 values,
             ])
         };
-        let (locations, scores) = self.predict(map);
-        (flatten(locations, 4), flatten(scores, 2))
+        let deltas = self.box_deltas.forward(map.clone());
+        (flatten(deltas, 4), flatten(self.class_logits.forward(map), 2))
     }
 }

@@ -10,22 +10,22 @@ use super::{ChannelAffine, ConvConfig};
 
 /// Channels and geometry of a [`PreActivationBlock`].
 #[derive(Debug, Clone, Copy)]
-pub struct PreActivationBlockConfig {
+pub(super) struct PreActivationBlockConfig {
     /// Channels that enter.
-    pub input: usize,
+    pub(super) input: usize,
     /// Channels between the two convolutions.
-    pub inner: usize,
+    pub(super) inner: usize,
     /// Channels that leave.
-    pub output: usize,
+    pub(super) output: usize,
     /// Stride of the first convolution and of the shortcut.
-    pub stride: usize,
+    pub(super) stride: usize,
     /// Dilation of the second convolution.
-    pub dilation: usize,
+    pub(super) dilation: usize,
 }
 
 impl PreActivationBlockConfig {
     /// The block with zeros for weights.
-    pub fn init(&self, device: &Device) -> PreActivationBlock {
+    pub(super) fn init(&self, device: &Device) -> PreActivationBlock {
         let &Self { input, inner, output, stride, dilation } = self;
         let conv = |input, output, kernel, stride, dilation, bias| {
             ConvConfig { input, output, kernel, stride, dilation, bias }.init(device)
@@ -41,7 +41,7 @@ impl PreActivationBlockConfig {
 
 /// Batch norm and ReLU first, then two 3 x 3 convolutions beside a 1 x 1 one.
 #[derive(Module, Debug)]
-pub struct PreActivationBlock {
+pub(super) struct PreActivationBlock {
     norm: ChannelAffine,
     conv1: Conv2d,
     conv2: Conv2d,
@@ -51,7 +51,7 @@ pub struct PreActivationBlock {
 impl PreActivationBlock {
     /// Maps `[batch, input, height, width]` to the activated input, of the same shape, and the
     /// block's sum, `[batch, output, height / stride, width / stride]`.
-    pub fn forward(&self, input: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    pub(super) fn forward(&self, input: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let activated = relu(self.norm.forward(input));
         let inner = relu(self.conv1.forward(activated.clone()));
         let sum = self.conv2.forward(inner) + self.shortcut.forward(activated.clone());

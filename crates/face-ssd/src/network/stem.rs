@@ -15,7 +15,7 @@ use super::{ChannelAffine, ConvConfig};
 ///
 /// The input's batch norm stands before a zero-padded convolution, so it cannot be folded into it.
 #[derive(Module, Debug)]
-pub struct Stem {
+pub(super) struct Stem {
     input: ChannelAffine,
     conv: Conv2d,
     pool: MaxPool2d,
@@ -23,7 +23,7 @@ pub struct Stem {
 
 impl Stem {
     /// The stem with zeros for weights.
-    pub fn new(device: &Device) -> Self {
+    pub(super) fn new(device: &Device) -> Self {
         let conv =
             ConvConfig { input: 3, output: 32, kernel: 7, stride: 2, dilation: 1, bias: true };
         Self {
@@ -35,7 +35,7 @@ impl Stem {
     }
 
     /// `[batch, 3, height, width]` to `[batch, 32, height / 4, width / 4]`.
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         self.pool.forward(relu(self.conv.forward(self.input.forward(input))))
     }
 }

@@ -1,13 +1,32 @@
 //! Convolutions and their like, written for clarity and in double precision.
 
-/// Pictures, `[pictures, height, width, channels]`.
+/// Images, `[images, height, width, channels]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Map {
-    pub(crate) pictures: usize,
+    pub(crate) images: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
     pub(crate) channels: usize,
     pub(crate) values: Vec<f64>,
+}
+
+/// Reproducible values in [-1, 1).
+pub(crate) fn noise(seed: u64, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Images of reproducible values.
+pub(crate) fn input(images: usize, height: usize, width: usize, channels: usize) -> Map {
+    let values = noise(7, images * height * width * channels);
+    let values = values.into_iter().map(f64::from).collect();
+    Map { images, height, width, channels, values }
 }
 
 /// How a window moves.
@@ -35,7 +54,7 @@ impl WindowOf {
         }
     }
 
-    /// Positions along an axis: as many as begin within the picture and its padding.
+    /// Positions along an axis: as many as begin within the image and its padding.
     fn positions(&self, axis: usize, length: usize) -> usize {
         let end = length + self.before[axis] + self.after[axis];
         let extent = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
@@ -55,8 +74,8 @@ impl WindowOf {
 }
 
 impl Map {
-    pub(crate) fn at(&self, picture: usize, y: usize, x: usize, channel: usize) -> f64 {
-        self.values[((picture * self.height + y) * self.width + x) * self.channels + channel]
+    pub(crate) fn at(&self, image: usize, y: usize, x: usize, channel: usize) -> f64 {
+        self.values[((image * self.height + y) * self.width + x) * self.channels + channel]
     }
 
     /// Every value with its channel, mapped.
@@ -82,20 +101,20 @@ impl Map {
     }
 
     fn build(
-        pictures: usize,
+        images: usize,
         [height, width]: [usize; 2],
         channels: usize,
         f: impl Fn(usize, usize, usize, usize) -> f64,
     ) -> Self {
         let mut values = Vec::new();
-        for picture in 0..pictures {
+        for image in 0..images {
             for y in 0..height {
                 for x in 0..width {
-                    values.extend((0..channels).map(|channel| f(picture, y, x, channel)));
+                    values.extend((0..channels).map(|channel| f(image, y, x, channel)));
                 }
             }
         }
-        Self { pictures, height, width, channels, values }
+        Self { images, height, width, channels, values }
     }
 
     fn size(&self) -> [usize; 2] {
@@ -107,7 +126,7 @@ fn output_size(input: &Map, window: &WindowOf) -> [usize; 2] {
     [window.positions(0, input.height), window.positions(1, input.width)]
 }
 
-/// The pixels of a window at a position: of the kernel, and of the picture if within it.
+/// The pixels of a window at a position: of the kernel, and of the image if within it.
 fn pixels<'a>(
     input: &'a Map,
     window: &'a WindowOf,
@@ -134,14 +153,14 @@ pub(crate) fn convolution(
 ) -> Map {
     let (outputs, inputs) = (bias.len(), input.channels / groups);
     let [height, width] = window.kernel;
-    Map::build(input.pictures, output_size(input, window), outputs, |picture, y, x, output| {
+    Map::build(input.images, output_size(input, window), outputs, |image, y, x, output| {
         let group = output / (outputs / groups);
         let mut sum = bias[output];
         for ([ky, kx], pixel) in pixels(input, window, [y, x]) {
             let Some([y, x]) = pixel else { continue };
             for channel in 0..inputs {
                 let weight = weights[((output * inputs + channel) * height + ky) * width + kx];
-                sum += weight * input.at(picture, y, x, group * inputs + channel);
+                sum += weight * input.at(image, y, x, group * inputs + channel);
             }
         }
         sum
@@ -149,16 +168,16 @@ pub(crate) fn convolution(
 }
 
 pub(crate) fn max_pool(input: &Map, window: &WindowOf) -> Map {
-    Map::build(input.pictures, output_size(input, window), input.channels, |picture, y, x, c| {
+    Map::build(input.images, output_size(input, window), input.channels, |image, y, x, c| {
         pixels(input, window, [y, x])
             .filter_map(|(_, pixel)| pixel)
-            .map(|[y, x]| input.at(picture, y, x, c))
+            .map(|[y, x]| input.at(image, y, x, c))
             .fold(f64::NEG_INFINITY, f64::max)
     })
 }
 
 pub(crate) fn average_pool(input: &Map, window: &WindowOf, count_padding: bool) -> Map {
-    Map::build(input.pictures, output_size(input, window), input.channels, |picture, y, x, c| {
+    Map::build(input.images, output_size(input, window), input.channels, |image, y, x, c| {
         let (mut sum, mut count) = (0.0, 0);
         for (tap, pixel) in pixels(input, window, [y, x]) {
             let padded = (0..2).all(|axis| {
@@ -166,18 +185,18 @@ pub(crate) fn average_pool(input: &Map, window: &WindowOf, count_padding: bool) 
                 at < input.size()[axis] + window.before[axis] + window.after[axis]
             });
             count += usize::from(pixel.is_some() || (count_padding && padded));
-            sum += pixel.map_or(0.0, |[y, x]| input.at(picture, y, x, c));
+            sum += pixel.map_or(0.0, |[y, x]| input.at(image, y, x, c));
         }
         sum / count as f64
     })
 }
 
 pub(crate) fn global_average(input: &Map) -> Map {
-    Map::build(input.pictures, [1, 1], input.channels, |picture, _, _, channel| {
+    Map::build(input.images, [1, 1], input.channels, |image, _, _, channel| {
         let mut sum = 0.0;
         for y in 0..input.height {
             for x in 0..input.width {
-                sum += input.at(picture, y, x, channel);
+                sum += input.at(image, y, x, channel);
             }
         }
         sum / (input.height * input.width) as f64
@@ -185,36 +204,34 @@ pub(crate) fn global_average(input: &Map) -> Map {
 }
 
 pub(crate) fn l2_norm(input: &Map, epsilon: f64) -> Map {
-    Map::build(input.pictures, input.size(), input.channels, |picture, y, x, channel| {
-        let squares: f64 = (0..input.channels).map(|c| input.at(picture, y, x, c).powi(2)).sum();
-        input.at(picture, y, x, channel) / (squares + epsilon).sqrt()
+    Map::build(input.images, input.size(), input.channels, |image, y, x, channel| {
+        let squares: f64 = (0..input.channels).map(|c| input.at(image, y, x, c).powi(2)).sum();
+        input.at(image, y, x, channel) / (squares + epsilon).sqrt()
+    })
+}
+
+/// Every pixel repeated.
+pub(crate) fn upsample(input: &Map, [down, right]: [usize; 2]) -> Map {
+    let size = [input.height * down, input.width * right];
+    Map::build(input.images, size, input.channels, |image, y, x, channel| {
+        input.at(image, y / down, x / right, channel)
     })
 }
 
 pub(crate) fn softmax(input: &Map) -> Map {
-    Map::build(input.pictures, input.size(), input.channels, |picture, y, x, channel| {
-        let sum: f64 = (0..input.channels).map(|c| input.at(picture, y, x, c).exp()).sum();
-        input.at(picture, y, x, channel).exp() / sum
-    })
-}
-
-/// A dense layer with weights `[inputs, outputs]`.
-pub(crate) fn dense(input: &Map, weights: &[f64], bias: &[f64]) -> Map {
-    Map::build(input.pictures, input.size(), bias.len(), |picture, y, x, output| {
-        let products = (0..input.channels).map(|channel| {
-            input.at(picture, y, x, channel) * weights[channel * bias.len() + output]
-        });
-        bias[output] + products.sum::<f64>()
+    Map::build(input.images, input.size(), input.channels, |image, y, x, channel| {
+        let sum: f64 = (0..input.channels).map(|c| input.at(image, y, x, c).exp()).sum();
+        input.at(image, y, x, channel).exp() / sum
     })
 }
 
 pub(crate) fn concat_channels(parts: &[&Map]) -> Map {
     let channels = parts.iter().map(|part| part.channels).sum();
-    Map::build(parts[0].pictures, parts[0].size(), channels, |picture, y, x, channel| {
+    Map::build(parts[0].images, parts[0].size(), channels, |image, y, x, channel| {
         let mut channel = channel;
         for part in parts {
             if channel < part.channels {
-                return part.at(picture, y, x, channel);
+                return part.at(image, y, x, channel);
             }
             channel -= part.channels;
         }
@@ -224,11 +241,11 @@ pub(crate) fn concat_channels(parts: &[&Map]) -> Map {
 
 pub(crate) fn concat_pixels(parts: &[&Map]) -> Map {
     let width = parts.iter().map(|part| part.width).sum();
-    Map::build(parts[0].pictures, [1, width], parts[0].channels, |picture, _, x, channel| {
+    Map::build(parts[0].images, [1, width], parts[0].channels, |image, _, x, channel| {
         let mut x = x;
         for part in parts {
             if x < part.width {
-                return part.at(picture, 0, x, channel);
+                return part.at(image, 0, x, channel);
             }
             x -= part.width;
         }

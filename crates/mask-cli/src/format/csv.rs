@@ -1,8 +1,10 @@
-//! A row a face; a picture without faces, or with an error, has one row.
+//! One row per face; an image without faces, or with an error, has one row.
 
 use std::io::{self, Write};
 
-use super::{Outcome, Printer};
+use detection_schema::{ImageRecord, Outcome};
+
+use super::Printer;
 
 /// Columns before the classes' probabilities.
 const COLUMNS: [&str; 9] =
@@ -32,25 +34,22 @@ impl<W: Write> Csv<W> {
 }
 
 impl<W: Write> Printer for Csv<W> {
-    fn print(&mut self, outcome: &Outcome<'_>) -> io::Result<()> {
-        let image = outcome.image.to_owned();
-        match &outcome.result {
-            Err(error) => self.row(&[image], error)?,
-            Ok(detected) => {
-                let picture = [image, detected.width.to_string(), detected.height.to_string()];
-                if detected.faces.is_empty() {
-                    self.row(&picture, "")?;
+    fn print(&mut self, record: &ImageRecord) -> io::Result<()> {
+        let image = record.image.clone();
+        match &record.outcome {
+            Outcome::Failed { error } => self.row(&[image], error)?,
+            Outcome::Faces { width, height, faces } => {
+                let image = [image, width.to_string(), height.to_string()];
+                if faces.is_empty() {
+                    self.row(&image, "")?;
                 }
-                for face in detected.faces {
-                    let bbox = face.face.bbox;
-                    let numbers =
-                        [bbox.x_min, bbox.y_min, bbox.x_max, bbox.y_max, face.face.confidence];
-                    let mut row = picture.to_vec();
+                for face in faces {
+                    let bbox = face.bbox;
+                    let numbers = [bbox.x_min, bbox.y_min, bbox.x_max, bbox.y_max, face.confidence];
+                    let mut row = image.to_vec();
                     row.extend(numbers.map(|number| number.to_string()));
                     row.push(face.label.clone());
-                    row.extend(
-                        face.probabilities.iter().map(|entry| entry.probability.to_string()),
-                    );
+                    row.extend(face.probabilities.0.iter().map(|(_, p)| p.to_string()));
                     self.row(&row, "")?;
                 }
             }

@@ -6,32 +6,14 @@ mod table;
 
 use std::io::{self, Write};
 
-use mask_detector::MaskedFace;
+use detection_schema::ImageRecord;
 
 use crate::args::Format;
 
-/// What became of one input.
-pub(crate) struct Outcome<'a> {
-    /// The input's path, as given; bytes that are no UTF-8 replaced.
-    pub(crate) image: &'a str,
-    /// The result.
-    pub(crate) result: Result<Detected<'a>, &'a str>,
-}
-
-/// The faces of a picture.
-pub(crate) struct Detected<'a> {
-    /// Width of the upright picture, in pixels.
-    pub(crate) width: u32,
-    /// Height of the upright picture, in pixels.
-    pub(crate) height: u32,
-    /// Its faces, the most confident first.
-    pub(crate) faces: &'a [MaskedFace],
-}
-
-/// Prints outcomes one by one.
+/// Prints results one by one.
 pub(crate) trait Printer {
-    /// Prints an outcome.
-    fn print(&mut self, outcome: &Outcome<'_>) -> io::Result<()>;
+    /// Prints the result for an image.
+    fn print(&mut self, record: &ImageRecord) -> io::Result<()>;
 }
 
 /// A printer of the given form onto `output`, for the given classes.

@@ -1,8 +1,10 @@
-//! For people: a line a picture, a line a face.
+//! For people: one line per image, one per face.
 
 use std::io::{self, Write};
 
-use super::{Outcome, Printer};
+use detection_schema::{ImageRecord, Outcome};
+
+use super::Printer;
 
 /// Prints a table.
 pub(crate) struct Table<W>(W);
@@ -15,26 +17,31 @@ impl<W: Write> Table<W> {
 }
 
 impl<W: Write> Printer for Table<W> {
-    fn print(&mut self, outcome: &Outcome<'_>) -> io::Result<()> {
-        let detected = match &outcome.result {
-            Ok(detected) => detected,
-            Err(error) => return writeln!(self.0, "{}: {error}", outcome.image),
+    fn print(&mut self, record: &ImageRecord) -> io::Result<()> {
+        let image = &record.image;
+        let (size, faces) = match &record.outcome {
+            Outcome::Failed { error } => return writeln!(self.0, "{image}: {error}"),
+            Outcome::Faces { width, height, faces } => ((width, height), faces),
         };
-        let count = match detected.faces.len() {
+        let count = match faces.len() {
             0 => "no faces".to_owned(),
             1 => "1 face".to_owned(),
             more => format!("{more} faces"),
         };
-        writeln!(self.0, "{} ({} x {}): {count}", outcome.image, detected.width, detected.height)?;
-        let width = detected.faces.iter().map(|face| face.label.chars().count()).max().unwrap_or(0);
-        for face in detected.faces {
-            let (x, y, w, h) = face.face.bbox.crop_rectangle(detected.width, detected.height);
+        writeln!(self.0, "{image} ({} x {}): {count}", size.0, size.1)?;
+        let column = faces.iter().map(|face| face.label.chars().count()).max().unwrap_or(0);
+        for face in faces {
+            let probability = face.probabilities.of(&face.label).unwrap_or(0.0);
             writeln!(
                 self.0,
-                "  {:width$} {:5.1}%   face {:5.1}%   {w} x {h} at {x}, {y}",
+                "  {:column$} {:5.1}%   face {:5.1}%   {:.0} x {:.0} at {:.0}, {:.0}",
                 face.label,
-                100.0 * face.label_probability(),
-                100.0 * face.face.confidence,
+                100.0 * probability,
+                100.0 * face.confidence,
+                face.bbox.width(),
+                face.bbox.height(),
+                face.bbox.x_min,
+                face.bbox.y_min,
             )?;
         }
         self.0.flush()

@@ -1,0 +1,94 @@
+//! From the network's raw output to detections, as Caffe's `DetectionOutput` layer does it.
+
+use geometry::{UnitBox, non_maximum_suppression};
+use serde::{Deserialize, Serialize};
+
+use crate::PriorBoxes;
+
+/// A face as the network sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Detection {
+    /// Where it is; the box may reach beyond the image.
+    pub bbox: UnitBox,
+    /// Softmax probability of a face, in [0, 1].
+    pub score: f32,
+}
+
+/// Which of the network's boxes become detections.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PostprocessConfig {
+    /// Detections have at least this score, in [0, 1]. Default: 0.5, as the reference's script.
+    pub score_threshold: f32,
+    /// Two detections overlap by at most this IoU, in [0, 1]. Default: 0.45, as in
+    /// `deploy.prototxt`.
+    pub iou_threshold: f32,
+    /// Number of boxes of the highest scores that enter the suppression. Default: 400, as in
+    /// `deploy.prototxt`.
+    pub max_candidates: usize,
+    /// Number of detections that leave it. Default: 200, as in `deploy.prototxt`.
+    pub max_detections: usize,
+}
+
+impl Default for PostprocessConfig {
+    fn default() -> Self {
+        Self { score_threshold: 0.5, ..Self::CAFFE }
+    }
+}
+
+impl PostprocessConfig {
+    /// The settings of `deploy.prototxt`.
+    pub const CAFFE: Self = Self {
+        score_threshold: 0.01,
+        iou_threshold: 0.45,
+        max_candidates: 400,
+        max_detections: 200,
+    };
+
+    /// The defaults with another score threshold.
+    pub fn with_score_threshold(self, score_threshold: f32) -> Self {
+        Self { score_threshold, ..self }
+    }
+
+    /// Decodes the output for one image into detections, highest score first.
+    ///
+    /// `box_deltas` holds 4 offsets per prior, `class_logits` 2 per prior (background, face), both
+    /// in the order of `priors`.
+    pub fn detections(
+        &self,
+        priors: &PriorBoxes,
+        box_deltas: &[f32],
+        class_logits: &[f32],
+    ) -> Vec<Detection> {
+        let (deltas, _) = box_deltas.as_chunks::<4>();
+        let (logits, _) = class_logits.as_chunks::<2>();
+        // NaN fails the comparison, so a broken network yields no faces rather than odd ones.
+        let mut candidates: Vec<(usize, f32)> = logits
+            .iter()
+            .map(|logits| face_probability(*logits))
+            .enumerate()
+            .filter(|(_, score)| *score >= self.score_threshold)
+            .collect();
+        // Stable, so that ties stand in the order of the priors, as in Caffe.
+        candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
+        candidates.truncate(self.max_candidates);
+        let detections: Vec<Detection> = candidates
+            .into_iter()
+            .filter_map(|(index, score)| {
+                let prior = priors.as_slice().get(index)?;
+                Some(Detection { bbox: prior.decode(*deltas.get(index)?), score })
+            })
+            .collect();
+        let boxes: Vec<UnitBox> = detections.iter().map(|detection| detection.bbox).collect();
+        let kept = non_maximum_suppression(&boxes, self.iou_threshold, self.max_detections);
+        kept.into_iter().map(|index| detections[index]).collect()
+    }
+}
+
+/// The softmax of background and face, of which the second is wanted.
+fn face_probability([background, face]: [f32; 2]) -> f32 {
+    let largest = background.max(face);
+    let (background, face) = ((background - largest).exp(), (face - largest).exp());
+    face / (background + face)
+}

@@ -1,0 +1,62 @@
+//! The edge to Burn: recording modules, and running them either way.
+
+mod engine;
+mod runner;
+mod trace;
+
+use burn::{module::Module, tensor::Tensor};
+
+pub use engine::{Engine, ParseEngineError};
+pub use runner::{Runner, RunnerError};
+pub use trace::Outputs;
+
+use crate::{CompileError, Graph, Isa, Plan};
+
+impl Graph {
+    /// Records what `forward` does with an input of shape `example`, `[batch, channels, height,
+    /// width]`, and fuses what can be fused.
+    ///
+    /// # Errors
+    /// If the network does something that the [crate's documentation](crate) does not name.
+    pub fn trace<M: Module, O: Outputs>(
+        module: &M,
+        example: [usize; 4],
+        forward: impl FnOnce(&M, Tensor<4>) -> O,
+    ) -> Result<Self, CompileError> {
+        let mut graph = trace::trace(module, example, forward)?;
+        graph.fuse();
+        Ok(graph)
+    }
+}
+
+impl Plan {
+    /// Compiles what `forward` does with `module` and an input of shape `[batch, channels, height,
+    /// width]`, for this processor's best instruction set.
+    ///
+    /// `forward` runs once, on an input of shape `example` and on a device that records operations
+    /// without executing them: it must not look at values. The plan then runs on any number of
+    /// images of any size.
+    ///
+    /// # Errors
+    /// If the network does something that a plan cannot, see the [crate's documentation](crate).
+    pub fn compile<M: Module, O: Outputs>(
+        module: &M,
+        example: [usize; 4],
+        forward: impl FnOnce(&M, Tensor<4>) -> O,
+    ) -> Result<Self, CompileError> {
+        Self::compile_for(Isa::best(), module, example, forward)
+    }
+
+    /// As [`Plan::compile`], for an instruction set of choice.
+    ///
+    /// # Errors
+    /// As [`Plan::compile`], and if this processor lacks the instruction set.
+    pub fn compile_for<M: Module, O: Outputs>(
+        isa: Isa,
+        module: &M,
+        example: [usize; 4],
+        forward: impl FnOnce(&M, Tensor<4>) -> O,
+    ) -> Result<Self, CompileError> {
+        Self::from_graph_for(isa, Graph::trace(module, example, forward)?)
+    }
+}

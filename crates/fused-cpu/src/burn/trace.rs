@@ -1,0 +1,704 @@
+//! From a Burn module to a [`Graph`], through Burn's operation capture.
+//!
+//! Tensors are `[batch, channels, height, width]` in the module and stay so in name; the plan holds
+//! them with the channels innermost. What Burn records as several operations (a norm, a mean over
+//! two axes) passes through the unfinished forms of [`Traced`].
+
+use std::collections::HashMap;
+
+use burn::{
+    backend::{
+        capture::{CaptureBackend, CapturedGraph, TensorId},
+        ir::{
+            ActivationOperationIr, BaseOperationIr, BinaryOpIr, Conv2dOpIr, FloatOperationIr,
+            InterpolateModeIr, ModuleOperationIr, NumericOperationIr, OperationIr, ReduceDimOpIr,
+            ScalarIr, ShapeOpIr, TensorIr,
+        },
+    },
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
+
+use crate::{
+    Activation, Clamp, CompileError, Graph, Operation, ValueId, Window,
+    ops::{Affine, Convolution, Flatten, L2Norm, Pool, Pooling, Upsample},
+};
+
+/// Tensors that a network returns: one, a tuple of two, or a vector.
+pub trait Outputs {
+    /// The tensors' numbers in the recording.
+    ///
+    /// # Errors
+    /// If a tensor was not made from the network's input.
+    #[doc(hidden)]
+    fn ids(self) -> Result<Vec<TensorId>, CompileError>;
+
+    /// Each tensor's values, row-major.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read from its device.
+    fn into_values(self) -> Result<Vec<Vec<f32>>, String>;
+}
+
+impl<const D: usize> Outputs for Tensor<D> {
+    fn ids(self) -> Result<Vec<TensorId>, CompileError> {
+        let primitive =
+            self.try_into_primitive::<CaptureBackend>().map_err(|_| CompileError::Output)?;
+        Ok(vec![primitive.id()])
+    }
+
+    fn into_values(self) -> Result<Vec<Vec<f32>>, String> {
+        Ok(vec![self.try_into_vec_as().map_err(|error| error.to_string())?])
+    }
+}
+
+impl<A: Outputs, B: Outputs> Outputs for (A, B) {
+    fn ids(self) -> Result<Vec<TensorId>, CompileError> {
+        Ok([self.0.ids()?, self.1.ids()?].concat())
+    }
+
+    fn into_values(self) -> Result<Vec<Vec<f32>>, String> {
+        Ok([self.0.into_values()?, self.1.into_values()?].concat())
+    }
+}
+
+impl<T: Outputs> Outputs for Vec<T> {
+    fn ids(self) -> Result<Vec<TensorId>, CompileError> {
+        Ok(self.into_iter().map(T::ids).collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    fn into_values(self) -> Result<Vec<Vec<f32>>, String> {
+        Ok(self.into_iter().map(T::into_values).collect::<Result<Vec<_>, _>>()?.concat())
+    }
+}
+
+/// Records what `forward` does with an input of the shape of `example`.
+pub(super) fn trace<M: Module, O: Outputs>(
+    module: &M,
+    example: [usize; 4],
+    forward: impl FnOnce(&M, Tensor<4>) -> O,
+) -> Result<Graph, CompileError> {
+    // A device of its own, so that traces on several threads do not meet.
+    let device = Device::capture();
+    let mut boundary = Err(CompileError::Output);
+    let captured = device
+        .capture_scope(|scope| {
+            let module = module.clone().to_device(&device);
+            let data = TensorData::zeros::<f32, _>(example);
+            let input = Tensor::<4>::from_data(data, &device);
+            let outputs = forward(&module, input.clone());
+            boundary = input.ids().and_then(|input| Ok((input[0], outputs.ids()?)));
+            match &boundary {
+                Ok((input, outputs)) => scope.complete([*input], unique(outputs)),
+                Err(_) => scope.complete([], []),
+            }
+        })
+        .map_err(CompileError::Capture)?;
+    let (input, outputs) = boundary?;
+    translate(&captured, input, &outputs, example[1])
+}
+
+fn unique(ids: &[TensorId]) -> Vec<TensorId> {
+    let mut unique = ids.to_vec();
+    unique.sort();
+    unique.dedup();
+    unique
+}
+
+/// What a recorded tensor is.
+#[derive(Debug, Clone)]
+enum Traced {
+    /// `[batch, channels, height, width]`.
+    Map(ValueId),
+    /// `[batch, height, width, channels]`.
+    ChannelsLast(ValueId),
+    /// `[batch, pixels, channels]`, or `[batch, channels]` of a single pixel.
+    Row(ValueId),
+    Constant(Constant),
+    /// The means along one of the axes 2 and 3.
+    MeansAlong(usize, ValueId),
+    Squares(ValueId),
+    /// Sums of squares over the channels and what is added to them.
+    SquareSums(ValueId, f32),
+    /// The square roots of those.
+    Norms(ValueId, f32),
+}
+
+/// A tensor that does not depend on the input. Its shape tells which axis it is broadcast over.
+#[derive(Debug, Clone)]
+struct Constant {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Constant {
+    fn scalar(value: f32) -> Self {
+        Self { shape: Vec::new(), values: vec![value] }
+    }
+
+    fn map(mut self, f: impl Fn(f32) -> f32) -> Self {
+        self.values.iter_mut().for_each(|value| *value = f(*value));
+        self
+    }
+
+    /// One value per channel, if the constant is a single value or varies along `axis` alone.
+    fn per_channel(self, axis: usize, channels: usize) -> Result<Vec<f32>, CompileError> {
+        if self.values.len() == 1 {
+            return Ok(vec![self.values[0]; channels]);
+        }
+        let fits = self.values.len() == channels
+            && self
+                .shape
+                .iter()
+                .enumerate()
+                .all(|(at, side)| if at == axis { *side == channels } else { *side == 1 });
+        if fits { Ok(self.values) } else { Err(unsupported(("a constant of shape", self.shape))) }
+    }
+}
+
+/// What a value is of another, so that their product can be told to be an activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Sigmoid,
+    HardSigmoid,
+}
+
+fn translate(
+    captured: &CapturedGraph,
+    input: TensorId,
+    outputs: &[TensorId],
+    channels: usize,
+) -> Result<Graph, CompileError> {
+    let graph = Graph::new(channels);
+    let traced = HashMap::from([(input, Traced::Map(ValueId::INPUT))]);
+    let mut translation = Translation { captured, graph, traced, gates: HashMap::new() };
+    for operation in &captured.graph.operations {
+        translation.operation(operation)?;
+    }
+    let Translation { mut graph, traced, .. } = translation;
+    let outputs: Vec<ValueId> = outputs
+        .iter()
+        .map(|id| match traced.get(id) {
+            Some(Traced::Map(value) | Traced::ChannelsLast(value) | Traced::Row(value)) => {
+                Ok(*value)
+            }
+            _ => Err(CompileError::Output),
+        })
+        .collect::<Result<_, _>>()?;
+    graph.set_outputs(&outputs)?;
+    Ok(graph)
+}
+
+struct Translation<'a> {
+    captured: &'a CapturedGraph,
+    graph: Graph,
+    traced: HashMap<TensorId, Traced>,
+    gates: HashMap<ValueId, (Gate, ValueId)>,
+}
+
+type Translated = Result<Traced, CompileError>;
+
+/// The value of a map or a row.
+fn single(traced: &Traced) -> Result<ValueId, CompileError> {
+    match traced {
+        Traced::Map(value) | Traced::Row(value) => Ok(*value),
+        other => Err(unsupported(other)),
+    }
+}
+
+/// A value seen as a map or a row, as another one is.
+fn same_kind(like: &Traced, value: ValueId) -> Traced {
+    match like {
+        Traced::Map(_) => Traced::Map(value),
+        _ => Traced::Row(value),
+    }
+}
+
+fn unsupported(what: impl std::fmt::Debug) -> CompileError {
+    let text = format!("{what:?}");
+    CompileError::Unsupported(text.chars().take(300).collect())
+}
+
+impl Translation<'_> {
+    fn operation(&mut self, operation: &OperationIr) -> Result<(), CompileError> {
+        let (out, traced) = match operation {
+            OperationIr::Init(_) | OperationIr::Drop(_) => return Ok(()),
+            OperationIr::BaseFloat(operation) => self.base(operation)?,
+            OperationIr::NumericFloat(_, operation) => self.numeric(operation)?,
+            OperationIr::Float(_, operation) => self.float(operation)?,
+            OperationIr::Module(operation) => self.module(operation)?,
+            OperationIr::Activation(operation) => self.activation(operation)?,
+            other => return Err(unsupported(other)),
+        };
+        self.traced.insert(out.id, traced);
+        Ok(())
+    }
+
+    fn get(&self, tensor: &TensorIr) -> Translated {
+        if let Some(traced) = self.traced.get(&tensor.id) {
+            return Ok(traced.clone());
+        }
+        let data = self.captured.values.get(&tensor.id).ok_or(CompileError::Output)?;
+        let values = data.try_to_vec_as::<f32>().map_err(unsupported)?;
+        Ok(Traced::Constant(Constant { shape: data.shape().to_vec(), values }))
+    }
+
+    fn constant(&self, tensor: &TensorIr) -> Result<Constant, CompileError> {
+        match self.get(tensor)? {
+            Traced::Constant(constant) => Ok(constant),
+            _ => Err(CompileError::Unsupported("weights that depend on the input".to_owned())),
+        }
+    }
+
+    /// A parameter of one value per channel.
+    fn channel_values(
+        &self,
+        what: &'static str,
+        tensor: &TensorIr,
+        channels: usize,
+    ) -> Result<Vec<f32>, CompileError> {
+        let Constant { shape, values } = self.constant(tensor)?;
+        if shape != [channels] {
+            let (expected, found) = (channels, values.len());
+            return Err(CompileError::Weights { what, expected, found });
+        }
+        Ok(values)
+    }
+
+    fn map(&self, tensor: &TensorIr) -> Result<ValueId, CompileError> {
+        match self.get(tensor)? {
+            Traced::Map(value) => Ok(value),
+            other => Err(unsupported(other)),
+        }
+    }
+
+    /// Adds a layer that keeps the kind of its first input, a map or a row.
+    fn like(&mut self, traced: &Traced, operation: Operation, more: &[ValueId]) -> Translated {
+        let value = single(traced)?;
+        let output = self.graph.add(operation, &[&[value], more].concat())?;
+        Ok(same_kind(traced, output))
+    }
+
+    fn activate(&mut self, traced: &Traced, activation: Activation) -> Translated {
+        let output = self.graph.activate(single(traced)?, activation)?;
+        Ok(same_kind(traced, output))
+    }
+
+    fn base<'o>(
+        &mut self,
+        operation: &'o BaseOperationIr,
+    ) -> Result<(&'o TensorIr, Traced), CompileError> {
+        match operation {
+            BaseOperationIr::Reshape(operation) => Ok((&operation.out, self.reshape(operation)?)),
+            BaseOperationIr::Permute(permute) if permute.axes == [0, 2, 3, 1] => {
+                Ok((&permute.out, Traced::ChannelsLast(self.map(&permute.input)?)))
+            }
+            BaseOperationIr::Cat(cat) if cat.dim == 1 => {
+                let parts: Vec<Traced> =
+                    cat.tensors.iter().map(|part| self.get(part)).collect::<Result<_, _>>()?;
+                let values = |kind: fn(&Traced) -> Option<ValueId>| {
+                    parts.iter().map(kind).collect::<Option<Vec<_>>>()
+                };
+                let rows = values(|part| match part {
+                    Traced::Row(value) => Some(*value),
+                    _ => None,
+                });
+                let maps = values(|part| match part {
+                    Traced::Map(value) => Some(*value),
+                    _ => None,
+                });
+                let traced = match (rows, maps) {
+                    (Some(rows), _) if cat.out.shape.num_dims() == 3 => {
+                        Traced::Row(self.graph.add(Operation::ConcatPixels, &rows)?)
+                    }
+                    (_, Some(maps)) => {
+                        Traced::Map(self.graph.add(Operation::ConcatChannels, &maps)?)
+                    }
+                    _ => return Err(unsupported(operation)),
+                };
+                Ok((&cat.out, traced))
+            }
+            other => Err(unsupported(other)),
+        }
+    }
+
+    fn reshape(&mut self, reshape: &ShapeOpIr) -> Translated {
+        let from: Vec<usize> = reshape.input.shape.iter().copied().collect();
+        let to: Vec<usize> = reshape.out.shape.iter().copied().collect();
+        match (self.get(&reshape.input)?, to.as_slice()) {
+            (Traced::Constant(Constant { values, .. }), _) => {
+                Ok(Traced::Constant(Constant { shape: to, values }))
+            }
+            // A single pixel, whatever the size of the input: only a global mean makes one.
+            (Traced::Map(value), [_, channels])
+                if self.is_pixel(value) && *channels == self.graph.channels(value)? =>
+            {
+                Ok(Traced::Row(value))
+            }
+            (Traced::ChannelsLast(value), &[_, _, channels]) => {
+                let flatten = Operation::Flatten(Flatten { channels });
+                Ok(Traced::Row(self.graph.add(flatten, &[value])?))
+            }
+            (same, _) if from == to => Ok(same),
+            _ => Err(unsupported(reshape)),
+        }
+    }
+
+    /// Whether a value is one pixel a picture at every size of the input.
+    fn is_pixel(&self, value: ValueId) -> bool {
+        let producer = self.graph.layers().iter().find(|layer| layer.output == value);
+        producer.is_some_and(|layer| match layer.operation {
+            Operation::GlobalAverage => true,
+            Operation::Affine(_) | Operation::Activate => self.is_pixel(layer.inputs[0]),
+            _ => false,
+        })
+    }
+
+    fn numeric<'o>(
+        &mut self,
+        operation: &'o NumericOperationIr,
+    ) -> Result<(&'o TensorIr, Traced), CompileError> {
+        use NumericOperationIr as N;
+        match operation {
+            N::Add(o) => Ok((&o.out, self.sum(o)?)),
+            N::Sub(o) => {
+                let shift = self.constant(&o.rhs)?.map(|value| -value);
+                let lhs = self.get(&o.lhs)?;
+                Ok((&o.out, self.affine(&lhs, Constant::scalar(1.0), shift)?))
+            }
+            N::Mul(o) => Ok((&o.out, self.product(o)?)),
+            N::Div(o) => Ok((&o.out, self.quotient(o)?)),
+            N::AddScalar(o) => {
+                let (lhs, addend) = (self.get(&o.lhs)?, scalar(o.rhs));
+                let traced = match lhs {
+                    Traced::SquareSums(value, epsilon) => {
+                        Traced::SquareSums(value, epsilon + addend)
+                    }
+                    lhs => self.scalar_affine(&lhs, 1.0, addend)?,
+                };
+                Ok((&o.out, traced))
+            }
+            N::SubScalar(o) => {
+                let lhs = self.get(&o.lhs)?;
+                Ok((&o.out, self.scalar_affine(&lhs, 1.0, -scalar(o.rhs))?))
+            }
+            N::MulScalar(o) => {
+                let lhs = self.get(&o.lhs)?;
+                Ok((&o.out, self.scalar_affine(&lhs, scalar(o.rhs), 0.0)?))
+            }
+            N::DivScalar(o) => {
+                let lhs = self.get(&o.lhs)?;
+                Ok((&o.out, self.scalar_affine(&lhs, 1.0 / scalar(o.rhs), 0.0)?))
+            }
+            N::Clamp(o) => {
+                let clamp = Clamp { min: scalar(o.min), max: scalar(o.max) };
+                let input = self.get(&o.tensor)?;
+                Ok((&o.out, self.activate(&input, Activation::Clamp(clamp))?))
+            }
+            N::SumDim(o) => match self.get(&o.input)? {
+                Traced::Squares(value) if o.axis == 1 => {
+                    Ok((&o.out, Traced::SquareSums(value, 0.0)))
+                }
+                other => Err(unsupported((operation, other))),
+            },
+            N::MeanDim(o) => Ok((&o.out, self.mean(o)?)),
+            other => Err(unsupported(other)),
+        }
+    }
+
+    fn mean(&mut self, mean: &ReduceDimOpIr) -> Translated {
+        match (self.get(&mean.input)?, mean.axis) {
+            (Traced::Map(value), axis @ (2 | 3)) => Ok(Traced::MeansAlong(axis, value)),
+            (Traced::MeansAlong(first, value), axis @ (2 | 3)) if first != axis => {
+                self.like(&Traced::Map(value), Operation::GlobalAverage, &[])
+            }
+            (other, _) => Err(unsupported(other)),
+        }
+    }
+
+    fn sum(&mut self, sum: &BinaryOpIr) -> Translated {
+        match (self.get(&sum.lhs)?, self.get(&sum.rhs)?) {
+            (value, Traced::Constant(shift)) | (Traced::Constant(shift), value) => {
+                self.affine(&value, Constant::scalar(1.0), shift)
+            }
+            (left @ Traced::Map(_), Traced::Map(right))
+            | (left @ Traced::Row(_), Traced::Row(right))
+                if sum.lhs.shape == sum.rhs.shape =>
+            {
+                self.like(&left, Operation::Add, &[right])
+            }
+            other => Err(unsupported(other)),
+        }
+    }
+
+    fn product(&mut self, product: &BinaryOpIr) -> Translated {
+        match (self.get(&product.lhs)?, self.get(&product.rhs)?) {
+            (value, Traced::Constant(scale)) | (Traced::Constant(scale), value) => {
+                self.affine(&value, scale, Constant::scalar(0.0))
+            }
+            (Traced::Map(left), Traced::Map(right)) if left == right => Ok(Traced::Squares(left)),
+            (left @ Traced::Map(_), right @ Traced::Map(_)) => self.gated(&left, &right),
+            other => Err(unsupported(other)),
+        }
+    }
+
+    /// The product of a value and an activation of it, either way around.
+    fn gated(&mut self, left: &Traced, right: &Traced) -> Translated {
+        for (value, gate) in [(left, right), (right, left)] {
+            let activation = match self.gates.get(&single(gate)?) {
+                Some((Gate::Sigmoid, of)) if *of == single(value)? => Activation::Silu,
+                Some((Gate::HardSigmoid, of)) if *of == single(value)? => Activation::HardSwish,
+                _ => continue,
+            };
+            return self.activate(value, activation);
+        }
+        Err(unsupported(("a product of", left, right)))
+    }
+
+    fn quotient(&mut self, quotient: &BinaryOpIr) -> Translated {
+        match (self.get(&quotient.lhs)?, self.get(&quotient.rhs)?) {
+            (value, Traced::Constant(divisor)) => {
+                let scale = divisor.map(|divisor| 1.0 / divisor);
+                self.affine(&value, scale, Constant::scalar(0.0))
+            }
+            (Traced::Map(value), Traced::Norms(of, epsilon)) if value == of => {
+                self.like(&Traced::Map(value), Operation::L2Norm(L2Norm { epsilon }), &[])
+            }
+            other => Err(unsupported(other)),
+        }
+    }
+
+    fn scalar_affine(&mut self, value: &Traced, scale: f32, shift: f32) -> Translated {
+        self.affine(value, Constant::scalar(scale), Constant::scalar(shift))
+    }
+
+    /// A factor and an offset, each for all channels or one per channel.
+    fn affine(&mut self, value: &Traced, scale: Constant, shift: Constant) -> Translated {
+        let channels = self.graph.channels(single(value)?)?;
+        // Channels are axis 1 of a map, and the last one of a row.
+        let axis = |constant: &Constant| match value {
+            Traced::Map(_) => 1,
+            _ => constant.shape.len().saturating_sub(1),
+        };
+        let (scale_axis, shift_axis) = (axis(&scale), axis(&shift));
+        let affine = Affine {
+            scale: scale.per_channel(scale_axis, channels)?,
+            shift: shift.per_channel(shift_axis, channels)?,
+        };
+        self.like(value, Operation::Affine(affine), &[])
+    }
+
+    fn float<'o>(
+        &mut self,
+        operation: &'o FloatOperationIr,
+    ) -> Result<(&'o TensorIr, Traced), CompileError> {
+        match operation {
+            FloatOperationIr::Sqrt(sqrt) => match self.get(&sqrt.input)? {
+                Traced::SquareSums(value, epsilon) => {
+                    Ok((&sqrt.out, Traced::Norms(value, epsilon)))
+                }
+                other => Err(unsupported(other)),
+            },
+            FloatOperationIr::Matmul(matmul) => {
+                Ok((&matmul.out, self.dense(&matmul.lhs, &matmul.rhs, None)?))
+            }
+            other => Err(unsupported(other)),
+        }
+    }
+
+    /// A dense layer, whose weights are `[inputs, outputs]`: a 1 x 1 convolution of a row.
+    fn dense(
+        &mut self,
+        input: &TensorIr,
+        weight: &TensorIr,
+        bias: Option<&TensorIr>,
+    ) -> Translated {
+        let Traced::Row(value) = self.get(input)? else { return Err(unsupported(input)) };
+        let inputs = self.graph.channels(value)?;
+        let Constant { shape, values: transposed } = self.constant(weight)?;
+        // A product with a row `[batch, inputs]` may have a leading axis of one.
+        let &[ref leading @ .., rows, outputs] = shape.as_slice() else {
+            return Err(unsupported(("dense weights of shape", shape)));
+        };
+        if rows != inputs || leading.iter().any(|side| *side != 1) {
+            return Err(CompileError::Weights {
+                what: "weights of a dense layer",
+                expected: inputs * outputs,
+                found: transposed.len(),
+            });
+        }
+        let weights = (0..outputs * inputs)
+            .map(|at| transposed[at % inputs * outputs + at / inputs])
+            .collect();
+        let bias = match bias {
+            Some(bias) => self.channel_values("bias of a dense layer", bias, outputs)?,
+            None => vec![0.0; outputs],
+        };
+        let dense = Convolution { weights, bias, inputs, groups: 1, window: Window::POINT };
+        Ok(Traced::Row(self.graph.add(Operation::Convolution(dense), &[value])?))
+    }
+
+    fn module<'o>(
+        &mut self,
+        operation: &'o ModuleOperationIr,
+    ) -> Result<(&'o TensorIr, Traced), CompileError> {
+        match operation {
+            ModuleOperationIr::Conv2d(conv) => Ok((&conv.out, self.convolution(conv)?)),
+            ModuleOperationIr::Linear(linear) => {
+                let dense = self.dense(&linear.x, &linear.weight, linear.bias.as_ref())?;
+                Ok((&linear.out, dense))
+            }
+            ModuleOperationIr::BatchNorm(norm) => {
+                let input = self.map(&norm.x)?;
+                let channels = self.graph.channels(input)?;
+                let values = |what, tensor| self.channel_values(what, tensor, channels);
+                let gamma = values("gamma of a batch norm", &norm.gamma)?;
+                let beta = values("beta of a batch norm", &norm.beta)?;
+                let mean = values("mean of a batch norm", &norm.mean)?;
+                let variance = values("variance of a batch norm", &norm.variance)?;
+                let epsilon = scalar(norm.epsilon);
+                let deviations = variance.iter().map(|variance| (variance + epsilon).sqrt());
+                let scale: Vec<f32> = gamma
+                    .iter()
+                    .zip(deviations)
+                    .map(|(gamma, deviation)| gamma / deviation)
+                    .collect();
+                let shift: Vec<f32> = (beta.iter().zip(&mean).zip(&scale))
+                    .map(|((beta, mean), scale)| beta - mean * scale)
+                    .collect();
+                let affine = Operation::Affine(Affine { scale, shift });
+                Ok((&norm.out, self.like(&Traced::Map(input), affine, &[])?))
+            }
+            ModuleOperationIr::MaxPool2d(pool) => {
+                let window = Window {
+                    kernel: pool.kernel_size,
+                    stride: pool.stride,
+                    dilation: pool.dilation,
+                    padding_begin: pool.padding,
+                    padding_end: pool.padding,
+                    ceil: pool.ceil_mode,
+                };
+                let input = Traced::Map(self.map(&pool.x)?);
+                let operation = Operation::Pool(Pool { window, pooling: Pooling::Max });
+                Ok((&pool.out, self.like(&input, operation, &[])?))
+            }
+            ModuleOperationIr::AvgPool2d(pool) => {
+                let window = Window {
+                    kernel: pool.kernel_size,
+                    stride: pool.stride,
+                    dilation: [1; 2],
+                    padding_begin: pool.padding,
+                    padding_end: pool.padding,
+                    ceil: pool.ceil_mode,
+                };
+                let pooling = Pooling::Average { count_padding: pool.count_include_pad };
+                let input = Traced::Map(self.map(&pool.x)?);
+                let operation = Operation::Pool(Pool { window, pooling });
+                Ok((&pool.out, self.like(&input, operation, &[])?))
+            }
+            ModuleOperationIr::AdaptiveAvgPool2d(pool) if pool.output_size == [1; 2] => {
+                let input = Traced::Map(self.map(&pool.x)?);
+                Ok((&pool.out, self.like(&input, Operation::GlobalAverage, &[])?))
+            }
+            ModuleOperationIr::Interpolate(o) if o.options.mode == InterpolateModeIr::Nearest => {
+                // The recorded size stands for a factor, which must be whole to fit every size.
+                let factor = |axis: usize| {
+                    let (from, to) = (o.x.shape[2 + axis], o.output_size[axis]);
+                    to.is_multiple_of(from).then(|| to / from)
+                };
+                let (Some(down), Some(right)) = (factor(0), factor(1)) else {
+                    return Err(unsupported(o));
+                };
+                let input = Traced::Map(self.map(&o.x)?);
+                let upsample = Operation::Upsample(Upsample { factors: [down, right] });
+                Ok((&o.out, self.like(&input, upsample, &[])?))
+            }
+            other => Err(unsupported(other)),
+        }
+    }
+
+    fn convolution(&mut self, conv: &Conv2dOpIr) -> Translated {
+        let input = self.map(&conv.x)?;
+        let inputs = self.graph.channels(input)?;
+        let options = &conv.options;
+        let Constant { shape, values: weights } = self.constant(&conv.weight)?;
+        let &[outputs, each, height, width] = shape.as_slice() else {
+            return Err(unsupported(("weights of shape", shape)));
+        };
+        if each.checked_mul(options.groups) != Some(inputs) {
+            return Err(CompileError::Channels { operation: "a convolution", found: vec![inputs] });
+        }
+        let [(top, bottom), (left, right)] = options.padding;
+        let window = Window {
+            kernel: [height, width],
+            stride: options.stride,
+            dilation: options.dilation,
+            padding_begin: [top, left],
+            padding_end: [bottom, right],
+            ceil: false,
+        };
+        let bias = match &conv.bias {
+            Some(bias) => self.channel_values("bias of a convolution", bias, outputs)?,
+            None => vec![0.0; outputs],
+        };
+        let convolution = Convolution { weights, bias, inputs, groups: options.groups, window };
+        Ok(Traced::Map(self.graph.add(Operation::Convolution(convolution), &[input])?))
+    }
+
+    fn activation<'o>(
+        &mut self,
+        operation: &'o ActivationOperationIr,
+    ) -> Result<(&'o TensorIr, Traced), CompileError> {
+        match operation {
+            ActivationOperationIr::Relu(relu) => {
+                let input = self.get(&relu.input)?;
+                Ok((&relu.out, self.activate(&input, Activation::RELU)?))
+            }
+            ActivationOperationIr::Sigmoid(sigmoid) => {
+                let input = self.get(&sigmoid.input)?;
+                let traced = self.activate(&input, Activation::Sigmoid)?;
+                self.gates.insert(single(&traced)?, (Gate::Sigmoid, single(&input)?));
+                Ok((&sigmoid.out, traced))
+            }
+            ActivationOperationIr::HardSigmoid(o) => {
+                let input = self.get(&o.tensor)?;
+                let (alpha, beta) = (scalar(o.alpha), scalar(o.beta));
+                let line = self.scalar_affine(&input, alpha, beta)?;
+                let clamp = Clamp { min: 0.0, max: 1.0 };
+                let traced = self.activate(&line, Activation::Clamp(clamp))?;
+                if (alpha - 1.0 / 6.0).abs() < 1e-6 && beta == 0.5 {
+                    self.gates.insert(single(&traced)?, (Gate::HardSigmoid, single(&input)?));
+                }
+                Ok((&o.out, traced))
+            }
+            ActivationOperationIr::PRelu(o) => {
+                let input = self.get(&o.lhs)?;
+                let channels = self.graph.channels(single(&input)?)?;
+                let slopes = self.constant(&o.rhs)?.per_channel(1, channels)?;
+                Ok((&o.out, self.activate(&input, Activation::Prelu(slopes))?))
+            }
+            ActivationOperationIr::LeakyRelu(o) => {
+                let input = self.get(&o.lhs)?;
+                let channels = self.graph.channels(single(&input)?)?;
+                let slopes = vec![scalar(o.rhs); channels];
+                Ok((&o.out, self.activate(&input, Activation::Prelu(slopes))?))
+            }
+            ActivationOperationIr::Softmax(softmax) => {
+                let input = self.get(&softmax.input)?;
+                let over_channels = match input {
+                    Traced::Map(_) => softmax.axis == 1,
+                    _ => softmax.axis + 1 == softmax.input.shape.num_dims(),
+                };
+                if !over_channels {
+                    return Err(unsupported(operation));
+                }
+                Ok((&softmax.out, self.like(&input, Operation::Softmax, &[])?))
+            }
+            other => Err(unsupported(other)),
+        }
+    }
+}
+
+fn scalar(scalar: ScalarIr) -> f32 {
+    scalar.elem()
+}

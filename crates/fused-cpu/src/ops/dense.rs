@@ -1,0 +1,397 @@
+//! Dense and grouped convolution: an implicit matrix product.
+//!
+//! A tile is some output pixels by some output channels, held in registers. Each output pixel reads
+//! *spans* of the input: the floats of one kernel row are neighbours in an NHWC image, so a 3 x 3
+//! convolution has three spans per pixel, a 1 x 1 convolution one. Nothing is copied beforehand; the
+//! input's halo of zeros stands for the padding. Every output is summed in one order, whatever the
+//! tile, so that neither batch nor threads change a result.
+
+use super::Kernel;
+use crate::{
+    Window,
+    activation::Clamp,
+    execution::StepRun,
+    simd::{MAX_LANES, dispatch, lanes::Lanes},
+    view::{Arena, Source, View},
+};
+
+/// Most output pixels that one task computes.
+const MOST_PIXELS: usize = 384;
+/// Pixels of the largest tile, of which tasks are multiples.
+const TILE_PIXELS: usize = 12;
+/// Floats of the input that the output pixels of a task may read, to stay in a core's cache.
+const TASK_FLOATS: usize = 48 * 1024;
+/// Vectors of output channels in a tile.
+const TILE_VECTORS: usize = 2;
+
+/// Input values that one iteration of the innermost loop multiplies.
+const UNROLLED: usize = 4;
+
+/// A convolution whose outputs each see all inputs of their group.
+#[derive(Debug)]
+pub(super) struct Dense {
+    /// Weights of each group.
+    pub(super) groups: Vec<PackedWeights>,
+    /// Input channels of a group.
+    pub(super) inputs: usize,
+    /// Output channels of a group.
+    pub(super) outputs: usize,
+    pub(super) window: Window,
+}
+
+impl Kernel for Dense {
+    fn weight_bytes(&self) -> usize {
+        self.groups.iter().map(PackedWeights::bytes).sum()
+    }
+
+    fn scratch_floats(&self, _output: [usize; 2]) -> Option<usize> {
+        Some(0)
+    }
+
+    fn spans(&self, input: &View) -> Vec<Span> {
+        let Window { kernel: [rows, columns], dilation, .. } = self.window;
+        // Neighbouring pixels are one span where nothing lies between them.
+        let joined = dilation[1] == 1 && input.pixel == self.inputs;
+        let (columns, length) =
+            if joined { (1, columns * self.inputs) } else { (columns, self.inputs) };
+        (0..rows)
+            .flat_map(|ky| (0..columns).map(move |kx| (ky, kx)))
+            .map(|(ky, kx)| Span {
+                offset: ky * dilation[0] * input.row + kx * dilation[1] * input.pixel,
+                length,
+            })
+            .collect()
+    }
+
+    fn run(&self, step: &StepRun<'_>) {
+        for (group, weights) in self.groups.iter().enumerate() {
+            self.run_group(step, group, weights);
+        }
+    }
+}
+
+impl Dense {
+    fn run_group(&self, step: &StepRun<'_>, group: usize, weights: &PackedWeights) {
+        let window = &self.window;
+        let values: usize = step.spans.iter().map(|span| span.length).sum();
+        assert!(values == weights.values, "spans and weights of a convolution differ");
+        let of_group = |view: View, channels: usize| View {
+            origin: view.origin + group * channels,
+            channels,
+            ..view
+        };
+        let input = of_group(
+            step.input.with_border(window.padding_begin[0], window.padding_begin[1]),
+            self.inputs,
+        );
+        let output = of_group(step.output, self.outputs);
+        let residual = step.other.map(|(source, view)| (source, of_group(view, self.outputs)));
+        let pixels = output.height * output.width;
+
+        let wanted = step.wanted_tasks();
+        let reads = self.inputs * window.stride[0] * window.stride[1];
+        let block = (TASK_FLOATS / reads)
+            .min(pixels.div_ceil(wanted))
+            .clamp(1, MOST_PIXELS)
+            .next_multiple_of(TILE_PIXELS);
+        let blocks = pixels.div_ceil(block);
+        // Few pixels: tasks also divide the output channels.
+        let shares = wanted.div_ceil(blocks).min(weights.panels());
+        let panels = weights.panels().div_ceil(shares);
+
+        step.parallel(blocks * shares, |task| {
+            let (block_at, share) = (task / shares, task % shares);
+            let first = block_at * block;
+            let count = block.min(pixels - first);
+            let mut offsets = [PixelOffsets::default(); MOST_PIXELS];
+            for (pixel, offsets) in (first..first + count).zip(&mut offsets) {
+                let (y, x) = (pixel / output.width, pixel % output.width);
+                *offsets = PixelOffsets {
+                    input: input.at(y * window.stride[0], x * window.stride[1]),
+                    output: output.at(y, x),
+                    residual: residual.map_or(0, |(_, view)| view.at(y, x)),
+                };
+            }
+            let panels = (share * panels).min(weights.panels())
+                ..((share + 1) * panels).min(weights.panels());
+            let channels = weights.channels(&panels);
+            let task = Block {
+                arena: step.arena,
+                source: step.source,
+                pixels: &offsets[..count],
+                spans: step.spans,
+                weights,
+                panels,
+                residual: residual.map(|(source, _)| source),
+                clamp: step.clamp,
+            };
+            // Safety: no two tasks share a pixel's panel.
+            unsafe {
+                convolve(step.isa, &task);
+                if step.has_curve() && !channels.is_empty() {
+                    for offsets in task.pixels {
+                        let (start, length) = (offsets.output + channels.start, channels.len());
+                        let channel = group * self.outputs + channels.start;
+                        step.finish(step.arena.slice(start, length), channel);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Weights and biases, laid out for the tiles.
+///
+/// Panels of `2 x lanes` output channels (the last one of `lanes`, if that holds the rest), each
+/// with one row of weights per input value, in the order of the spans.
+#[derive(Debug, Clone)]
+pub(super) struct PackedWeights {
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    panels: Vec<Panel>,
+    /// Input values of an output.
+    values: usize,
+}
+
+/// Output channels that one sweep over the pixels makes.
+#[derive(Debug, Clone, Copy)]
+struct Panel {
+    /// First output channel.
+    channel: usize,
+    /// Output channels, at most `vectors` times the lanes.
+    channels: usize,
+    vectors: usize,
+    /// Where its weights begin.
+    weights: usize,
+}
+
+impl PackedWeights {
+    /// Packs the weights `weights[start(input value) + output channel * stride]`.
+    pub(super) fn pack(
+        lanes: usize,
+        values: usize,
+        bias: &[f32],
+        weights: &[f32],
+        start: impl Fn(usize) -> usize,
+        stride: usize,
+    ) -> Self {
+        let channels = bias.len();
+        let (mut packed, mut panels) = (Vec::new(), Vec::new());
+        let mut channel = 0;
+        while channel < channels {
+            let vectors = if channels - channel > lanes { TILE_VECTORS } else { 1 };
+            let width = vectors * lanes;
+            let end = channels.min(channel + width);
+            panels.push(Panel { channel, channels: end - channel, vectors, weights: packed.len() });
+            for value in 0..values {
+                let row = start(value);
+                packed.extend((channel..end).map(|channel| weights[row + channel * stride]));
+                packed.resize(packed.len() + channel + width - end, 0.0);
+            }
+            channel = end;
+        }
+        let mut bias = bias.to_vec();
+        bias.resize(channels.next_multiple_of(lanes), 0.0);
+        Self { weights: packed, bias, panels, values }
+    }
+
+    /// The output channels of some panels.
+    fn channels(&self, panels: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        let panels = &self.panels[panels.clone()];
+        let end = panels.last().map_or(0, |panel| panel.channel + panel.channels);
+        panels.first().map_or(0, |panel| panel.channel)..end
+    }
+
+    /// Number of panels, which tasks divide between them.
+    pub(super) fn panels(&self) -> usize {
+        self.panels.len()
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        4 * (self.weights.len() + self.bias.len())
+    }
+}
+
+/// Floats of the input that an output pixel reads one after another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// From the pixel's first input float.
+    pub(super) offset: usize,
+    pub(super) length: usize,
+}
+
+/// Where an output pixel reads and writes, in floats from the start of the memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PixelOffsets {
+    pub(super) input: usize,
+    pub(super) output: usize,
+    pub(super) residual: usize,
+}
+
+/// Some output pixels and panels of a convolution.
+pub(super) struct Block<'a> {
+    pub(super) arena: Arena,
+    /// Where the input lies.
+    pub(super) source: Source,
+    pub(super) pixels: &'a [PixelOffsets],
+    pub(super) spans: &'a [Span],
+    pub(super) weights: &'a PackedWeights,
+    pub(super) panels: std::ops::Range<usize>,
+    /// Where the residual lies, if one is to be added.
+    pub(super) residual: Option<Source>,
+    pub(super) clamp: Clamp,
+}
+
+impl Block<'_> {
+    /// Floats from a pixel's first input float to the end of its last span.
+    #[inline(always)]
+    fn reach(&self) -> usize {
+        self.spans.last().map_or(0, |span| span.offset + span.length)
+    }
+}
+
+dispatch! {
+    /// Computes a block.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set that the weights were packed for, and the spans
+    /// as many values as these have rows. No other thread may write what is read or touch what is
+    /// written.
+    pub(super) unsafe fn convolve(block: &Block<'_>) = convolve_block
+}
+
+#[inline(always)]
+unsafe fn convolve_block<V: Lanes>(block: &Block<'_>) {
+    for panel in &block.weights.panels[block.panels.clone()] {
+        unsafe {
+            if panel.vectors == TILE_VECTORS {
+                convolve_panel::<V, TILE_VECTORS>(block, panel);
+            } else {
+                convolve_panel::<V, 1>(block, panel);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn convolve_panel<V: Lanes, const VECTORS: usize>(block: &Block<'_>, panel: &Panel) {
+    let mut pixels = block.pixels;
+    // The largest tile whose sums, with a row of weights and a value, fit the registers.
+    let largest = if V::REGISTERS >= 32 { 12 } else { 6 };
+    while !pixels.is_empty() {
+        let (tile, rest) = pixels.split_at(pixels.len().min(largest));
+        unsafe {
+            match tile.len() {
+                9.. => convolve_tile::<V, VECTORS, 12>(block, panel, tile),
+                7..9 => convolve_tile::<V, VECTORS, 8>(block, panel, tile),
+                5..7 => convolve_tile::<V, VECTORS, 6>(block, panel, tile),
+                2..5 => convolve_tile::<V, VECTORS, 4>(block, panel, tile),
+                _ => convolve_tile::<V, VECTORS, 1>(block, panel, tile),
+            }
+        }
+        pixels = rest;
+    }
+}
+
+/// A tile of `PIXELS` pixels; those that are lacking repeat the last one and are not stored.
+///
+/// Indices and constant bounds throughout, here and in [`accumulate`], so that the compiler unrolls
+/// it all and the sums stay in registers.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "see above")]
+unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
+    block: &Block<'_>,
+    panel: &Panel,
+    pixels: &[PixelOffsets],
+) {
+    let last = pixels.len() - 1;
+    unsafe {
+        let inputs: [*const f32; PIXELS] =
+            std::array::from_fn(|i| block.source.at(pixels[i.min(last)].input, block.reach()));
+        let bias = block.weights.bias.as_ptr().add(panel.channel);
+        let mut sums = [[V::splat(0.0); VECTORS]; PIXELS];
+        for pixel in 0..PIXELS {
+            for vector in 0..VECTORS {
+                sums[pixel][vector] = V::load(bias.add(vector * V::COUNT));
+            }
+        }
+
+        let mut weights = block.weights.weights.as_ptr().add(panel.weights);
+        for span in block.spans {
+            let mut from: [*const f32; PIXELS] =
+                std::array::from_fn(|i| inputs[i].add(span.offset));
+            for _ in 0..span.length / UNROLLED {
+                sums = accumulate::<V, VECTORS, PIXELS, UNROLLED>(sums, &from, weights);
+                from = from.map(|from| from.add(UNROLLED));
+                weights = weights.add(UNROLLED * VECTORS * V::COUNT);
+            }
+            for _ in 0..span.length % UNROLLED {
+                sums = accumulate::<V, VECTORS, PIXELS, 1>(sums, &from, weights);
+                from = from.map(|from| from.add(1));
+                weights = weights.add(VECTORS * V::COUNT);
+            }
+        }
+
+        for pixel in 0..PIXELS {
+            let Some(offsets) = pixels.get(pixel) else { break };
+            for vector in 0..VECTORS {
+                let first = vector * V::COUNT;
+                let channels = (panel.channels - first).min(V::COUNT);
+                let output = block.arena.at(offsets.output + panel.channel + first, channels);
+                let residual = block
+                    .residual
+                    .map(|source| source.at(offsets.residual + panel.channel + first, channels));
+                finish(sums[pixel][vector], residual, output, channels, &block.clamp);
+            }
+        }
+    }
+}
+
+/// Adds the products of the next `VALUES` input values of every pixel with their weights.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "as in `convolve_tile`")]
+unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const VALUES: usize>(
+    mut sums: [[V; VECTORS]; PIXELS],
+    from: &[*const f32; PIXELS],
+    weights: *const f32,
+) -> [[V; VECTORS]; PIXELS] {
+    for value in 0..VALUES {
+        unsafe {
+            let weights = weights.add(value * VECTORS * V::COUNT);
+            let row: [V; VECTORS] =
+                std::array::from_fn(|vector| V::load(weights.add(vector * V::COUNT)));
+            for pixel in 0..PIXELS {
+                let input = V::splat(*from[pixel].add(value));
+                for vector in 0..VECTORS {
+                    sums[pixel][vector] = input.mul_add(row[vector], sums[pixel][vector]);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// Adds the residual, clamps and stores the first `channels` lanes.
+#[inline(always)]
+unsafe fn finish<V: Lanes>(
+    sum: V,
+    residual: Option<*const f32>,
+    output: *mut f32,
+    channels: usize,
+    clamp: &Clamp,
+) {
+    unsafe {
+        if channels == V::COUNT {
+            let sum = residual.map_or(sum, |residual| sum.add(V::load(residual)));
+            clamp.apply(sum).store(output);
+        } else {
+            let mut lanes = [0.0; MAX_LANES];
+            sum.store(lanes.as_mut_ptr());
+            for (channel, lane) in lanes[..channels].iter().enumerate() {
+                let sum = lane + residual.map_or(0.0, |residual| *residual.add(channel));
+                *output.add(channel) = clamp.apply(sum);
+            }
+        }
+    }
+}

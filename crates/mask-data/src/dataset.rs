@@ -1,0 +1,191 @@
+//! A data set, ready for training or evaluation.
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use geometry::BoundingBox;
+use image::RgbImage;
+use image_input::{DecodeLimits, ImageError};
+use rayon::prelude::*;
+
+use crate::{
+    DUPLICATE_HASH_DISTANCE, DatasetError, DuplicatePair, Duplicates, ImageCache, InspectedSet,
+    LabeledSet, Sample, Split, class_folders, find_duplicates, grouped_split, inspect, read_voc,
+    voc_folders, voc_samples,
+};
+
+/// How a data set is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatasetConfig {
+    /// Tolerated fraction of unreadable images. Default: 0.01.
+    pub max_unreadable: f64,
+    /// Differing bits, of 256, up to which images count as duplicates. Default:
+    /// [`DUPLICATE_HASH_DISTANCE`].
+    pub duplicate_distance: u32,
+    /// Whether annotated objects marked as difficult count. Default: no.
+    pub difficult: bool,
+}
+
+impl Default for DatasetConfig {
+    fn default() -> Self {
+        Self { max_unreadable: 0.01, duplicate_distance: DUPLICATE_HASH_DISTANCE, difficult: false }
+    }
+}
+
+/// Which parts of images are samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleRegions {
+    /// The regions found, or the whole image where there is none.
+    Found,
+    /// Both, as two samples.
+    Both,
+}
+
+/// Samples that were read and grouped.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The folder.
+    pub root: PathBuf,
+    /// Classes and samples.
+    pub set: LabeledSet,
+    /// What looks alike.
+    pub duplicates: Duplicates,
+    /// SHA-256 over names, contents and classes.
+    pub sha256: String,
+    /// Images that cannot be read and are left out.
+    pub unreadable: Vec<String>,
+    /// Images in which no region was found, if they were searched.
+    pub without_region: usize,
+    inspected: Arc<InspectedSet>,
+    duplicate_distance: u32,
+}
+
+impl Dataset {
+    /// Lists and reads a data set: class folders, or annotations in VOC's layout. `progress` is
+    /// called once per image, from any thread.
+    ///
+    /// # Errors
+    /// If it cannot be listed, too much of it cannot be read, or there is nothing to tell apart.
+    pub fn open(
+        root: &Path,
+        config: &DatasetConfig,
+        progress: &(dyn Fn() + Sync),
+    ) -> Result<Self, DatasetError> {
+        let listed = match voc_folders(root) {
+            None => class_folders(root)?,
+            Some((annotations, images)) => {
+                voc_samples(root, &read_voc(&annotations, &images)?, config.difficult)?
+            }
+        };
+        let limits = DecodeLimits::default();
+        let inspected = inspect(root, listed, &limits, config.max_unreadable, progress)?;
+        let duplicates = find_duplicates(&inspected, config.duplicate_distance);
+        Ok(Self {
+            root: root.to_path_buf(),
+            set: inspected.set.clone(),
+            duplicates,
+            sha256: inspected.sha256(root),
+            unreadable: inspected.unreadable.iter().map(ToString::to_string).collect(),
+            without_region: 0,
+            inspected: Arc::new(inspected),
+            duplicate_distance: config.duplicate_distance,
+        })
+    }
+
+    /// Replaces whole images by the regions that `find` yields, or adds those. Runs on all cores.
+    ///
+    /// # Errors
+    /// If an image cannot be read any more, or `find` fails.
+    pub fn with_regions<E: std::fmt::Display>(
+        self,
+        regions: SampleRegions,
+        find: impl Fn(&RgbImage) -> Result<Option<BoundingBox>, E> + Sync,
+    ) -> Result<Self, DatasetError> {
+        let cache = ImageCache::new(DecodeLimits::default(), 0);
+        let region_of = |sample: &Sample| -> Result<Option<BoundingBox>, DatasetError> {
+            if sample.region.is_some() {
+                return Ok(sample.region);
+            }
+            let failed =
+                |reason: String| DatasetError::Region { path: sample.image.clone(), reason };
+            let image = cache
+                .get(&sample.image)
+                .map_err(|ImageError { problem, .. }| failed(problem.to_string()))?;
+            find(&image).map_err(|error| failed(error.to_string()))
+        };
+        let found: Vec<Option<BoundingBox>> =
+            self.set.samples.par_iter().map(region_of).collect::<Result<_, _>>()?;
+        let InspectedSet { set, info, .. } = &*self.inspected;
+        let (mut samples, mut all_info, mut without_region) = (Vec::new(), Vec::new(), 0);
+        for ((sample, info), region) in set.samples.iter().zip(info).zip(found) {
+            without_region += usize::from(region.is_none());
+            let both = regions == SampleRegions::Both;
+            if both && sample.region.is_none() && region.is_some() {
+                samples.push(sample.clone());
+                all_info.push(info.clone());
+            }
+            samples.push(Sample { region, ..sample.clone() });
+            all_info.push(info.clone());
+        }
+        let set = LabeledSet { classes: set.classes.clone(), samples };
+        let inspected = InspectedSet { set: set.clone(), info: all_info, unreadable: Vec::new() };
+        let duplicates = find_duplicates(&inspected, self.duplicate_distance);
+        let inspected = Arc::new(inspected);
+        Ok(Self { set, duplicates, without_region, inspected, ..self })
+    }
+
+    /// Divides the samples at random, duplicates kept together.
+    ///
+    /// # Errors
+    /// If a class has too few different images for both parts.
+    pub fn split(&self, validation: f64, seed: u64) -> Result<Split, DatasetError> {
+        let classes: Vec<usize> = self.set.samples.iter().map(|sample| sample.class).collect();
+        let split = grouped_split(&classes, &self.duplicates.groups, validation, seed);
+        for (part, samples) in [("training", &split.train), ("validation", &split.validation)] {
+            for (class, name) in self.set.classes.iter().enumerate() {
+                if !samples.iter().any(|sample| classes[*sample] == class) {
+                    let (root, class) = (self.root.clone(), name.clone());
+                    return Err(DatasetError::TooFew { root, class, part });
+                }
+            }
+        }
+        Ok(split)
+    }
+
+    /// The duplicates as text, label conflicts first, and how many straddle a split.
+    pub fn duplicates_report(&self, split: &Split) -> String {
+        let mut text = String::new();
+        let pairs = &self.duplicates.pairs;
+        let count = |of: &dyn Fn(&DuplicatePair) -> bool| pairs.iter().filter(|p| of(p)).count();
+        let side = |sample: &usize| split.validation.binary_search(sample).is_ok();
+        let straddling = |pair: &DuplicatePair| side(&pair.first) != side(&pair.second);
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{} pairs of duplicates: {} exact, {} near; {} with a label conflict; {} straddle the \
+             split.",
+            pairs.len(),
+            count(&|pair| pair.exact),
+            count(&|pair| !pair.exact),
+            count(&|pair| pair.label_conflict),
+            count(&straddling),
+        );
+        for pair in pairs {
+            let kind = if pair.exact { "exact" } else { "near" };
+            let labels = if pair.label_conflict { "LABEL CONFLICT" } else { "same label" };
+            let [first, second] =
+                [pair.first, pair.second].map(|s| self.set.samples[s].image.display());
+            let distance = pair.distance;
+            let _ = writeln!(text, "{labels}\t{kind}\t{distance} bits\t{first}\t{second}");
+        }
+        text
+    }
+
+    /// The samples, for loaders.
+    pub fn shared_samples(&self) -> Arc<Vec<Sample>> {
+        Arc::new(self.set.samples.clone())
+    }
+}

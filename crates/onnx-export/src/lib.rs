@@ -1,0 +1,34 @@
+//! ONNX files from [`fused_cpu::Graph`]: the same description of a network that plans are compiled
+//! from, so that an export needs no second one.
+//!
+//! burn-onnx's exporter knows neither permutation nor softmax and packs lists so that some readers
+//! cannot read them; this writer does what the project's networks need, operator set 13, channels
+//! first. [`proto`] is the file format alone.
+//!
+//! ```
+//! use fused_cpu::{Activation, Graph, Operation, ValueId};
+//! use onnx_export::{Export, ExportOutput};
+//!
+//! let mut graph = Graph::new(3);
+//! let mean = graph.add(Operation::GlobalAverage, &[ValueId::INPUT])?;
+//! let silu = graph.activate(mean, Activation::Silu)?;
+//! graph.set_outputs(&[silu])?;
+//! let export = Export {
+//!     name: "mean",
+//!     graph: &graph,
+//!     input_size: None,
+//!     outputs: &[ExportOutput { name: "means", values: 3, rows: false }],
+//!     metadata: &[("preprocessing", "RGB, 0 to 1")],
+//! };
+//! assert!(export.encode("an example")?.len() > 100);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod proto;
+#[cfg(feature = "verify")]
+mod verify;
+mod writer;
+
+#[cfg(feature = "verify")]
+pub use verify::{VerifyError, verify};
+pub use writer::{Export, ExportError, ExportOutput, INPUT};
