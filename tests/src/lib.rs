@@ -89,6 +89,19 @@ pub fn to_channels_first(shape: &[usize], values: &[f32]) -> Vec<f32> {
     turned
 }
 
+/// A model in single precision, as `.ci/run` imports it, for the tolerances of exact arithmetic.
+pub fn exact_model(name: &str) -> Option<PathBuf> {
+    let file = root().join("target/exact-models").join(name);
+    if !file.exists() {
+        say(&format!(
+            "{name}: half precision; cargo xtask import --precision f32 --output \
+             target/exact-models --generated target/exact-models makes an exact one"
+        ));
+        return None;
+    }
+    Some(file)
+}
+
 /// The head of the reference's classifier, as `cargo xtask import` makes it.
 pub fn reference_head() -> PathBuf {
     root().join("models/reference_head.bpk")

@@ -7,7 +7,9 @@ use image_input::{ImageView, NetworkInput};
 use mask_model::{
     Backbone, HeadCheckpoint, MaskClassifier, MaskClassifierConfig, NORMALIZATION, WeightsSource,
 };
-use mask_tests::{Arrays, max_difference, reference_head, say, shared, to_channels_first};
+use mask_tests::{
+    Arrays, exact_model, max_difference, reference_head, say, shared, to_channels_first,
+};
 
 fn goldens() -> Option<Vec<Arrays>> {
     let folder = shared("golden")?;
@@ -28,7 +30,11 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 fn backbone_and_probabilities_equal_keras() {
     let Some(goldens) = goldens() else { return };
     let device = Device::flex();
-    let backbone = Backbone::load(&WeightsSource::Embedded, &device).unwrap();
+    let exact = exact_model("mobilenet_v2.bpk");
+    // Half precision costs a relative error of 2^-11 per weight.
+    let [in_maps, in_means, in_probability] =
+        if exact.is_some() { [1e-3, 1e-3, 1e-4] } else { [0.5, 0.1, 2e-3] };
+    let backbone = Backbone::load(&WeightsSource::from(exact), &device).unwrap();
     let head = HeadCheckpoint::load(&reference_head().into(), &device).unwrap();
     let (mut maps_worst, mut probabilities_worst) = (0.0f32, 0.0f32);
     for golden in &goldens {
@@ -37,9 +43,9 @@ fn backbone_and_probabilities_equal_keras() {
         let maps_difference = max_difference(&maps, &to_channels_first(shape, theirs));
 
         let features = backbone.forward(input(golden, &device));
-        assert!(max_difference(&values(features.clone()), golden.get("pooled").1) < 1e-3);
+        assert!(max_difference(&values(features.clone()), golden.get("pooled").1) < in_means);
         let hidden = head.layers.hidden_activations(features.clone());
-        assert!(max_difference(&values(hidden), golden.get("dense128").1) < 1e-3);
+        assert!(max_difference(&values(hidden), golden.get("dense128").1) < in_means);
         let probabilities = values(softmax(head.layers.forward(features), 1));
         let difference = max_difference(&probabilities, golden.get("prob").1);
 
@@ -47,7 +53,7 @@ fn backbone_and_probabilities_equal_keras() {
         probabilities_worst = probabilities_worst.max(difference);
     }
     say(&format!("backbone within {maps_worst:.1e}, probabilities {probabilities_worst:.1e}"));
-    assert!(maps_worst < 1e-3 && probabilities_worst < 1e-4);
+    assert!(maps_worst < in_maps && probabilities_worst < in_probability);
 }
 
 #[test]

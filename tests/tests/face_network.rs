@@ -8,7 +8,7 @@ use face_ssd::{
 };
 use image::RgbImage;
 use image_input::NetworkInput;
-use mask_tests::{Arrays, max_difference, root, say, shared, to_channels_first};
+use mask_tests::{Arrays, exact_model, max_difference, say, shared, to_channels_first};
 use weights_file::WeightsFile;
 
 fn goldens() -> Option<Vec<Arrays>> {
@@ -30,15 +30,9 @@ fn embedded(device: &Device) -> Res10Ssd {
     Res10Ssd::load(&WeightsSource::Embedded, device).unwrap()
 }
 
-/// Exact weights as `.ci/run` imports them, for the tolerances of exact arithmetic.
+/// Exact weights, if they were imported.
 fn exact(device: &Device) -> Option<Res10Ssd> {
-    let file = root().join("target/exact-models/res10_ssd.bpk");
-    if !file.exists() {
-        say("skipped: no exact weights; cargo xtask import --precision f32 --output \
-             target/exact-models --generated target/exact-models makes them");
-        return None;
-    }
-    let weights = WeightsFile::open(&file, NETWORK_NAME).unwrap();
+    let weights = WeightsFile::open(&exact_model("res10_ssd.bpk")?, NETWORK_NAME).unwrap();
     Some(weights.load_into(Res10Ssd::new(device)).unwrap())
 }
 

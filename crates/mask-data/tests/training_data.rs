@@ -42,7 +42,7 @@ fn warps_equal_scipys() {
         value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
     };
     let side = recorded["side"].as_u64().unwrap() as u32;
-    let pixels = numbers(&recorded["image"]).into_iter().map(|value| value as u8).collect();
+    let pixels = numbers(&recorded["picture"]).into_iter().map(|value| value as u8).collect();
     let image = RgbImage::from_raw(side, side, pixels).unwrap();
     for case in recorded["cases"].as_array().unwrap() {
         let pair = |key: &str| <[f64; 2]>::try_from(numbers(&case[key])).unwrap();

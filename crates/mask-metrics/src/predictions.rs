@@ -16,7 +16,7 @@ use crate::{ClassNames, Detection};
 #[non_exhaustive]
 pub enum PredictionsError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -24,7 +24,7 @@ pub enum PredictionsError {
         source: io::Error,
     },
     /// A line is not a record.
-    #[error("{}, line {line}: not a detection record (NDJSON): {source}", path.display())]
+    #[error("{}, line {line}: not a detection record (NDJSON)", path.display())]
     Record {
         /// The file.
         path: PathBuf,

@@ -46,7 +46,7 @@ impl<M: Module> Trainer<M> {
     ) -> Result<Self, TrainError> {
         config.validate()?;
         let device = device.clone().autodiff();
-        let module = module.to_device(&device).map(&mut RequireGradients);
+        let module = module.map(&mut RequireGradients { device: device.clone() });
         let optimizer = AdamWConfig::new()
             .with_epsilon(config.epsilon)
             .with_weight_decay(config.weight_decay)
@@ -119,12 +119,14 @@ pub fn generator(seed: u64, step: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// Lets every float parameter have a gradient.
-struct RequireGradients;
+/// Moves every float parameter to a device that records, and lets it have a gradient.
+struct RequireGradients {
+    device: Device,
+}
 
 impl ModuleMapper for RequireGradients {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.detach().require_grad())
+        param.map(|tensor| Tensor::from_data(tensor.into_data(), &self.device).require_grad())
     }
 }
 

@@ -121,8 +121,7 @@ impl WeightsFile {
 type Parsed = (BTreeMap<String, String>, HashMap<String, TensorData>);
 
 fn parse(bytes: bytes::Bytes, network: &str) -> Result<Parsed, Problem> {
-    let reader = Reader::from_bytes(Bytes::from_shared(bytes, AllocationProperty::Other))
-        .map_err(pack_problem)?;
+    let reader = Reader::from_bytes(aligned(bytes)).map_err(pack_problem)?;
     let metadata = reader.metadata().clone();
     let entry = |key: &str| metadata.get(key).map_or("another program", String::as_str);
     if entry(NETWORK_KEY) != network {
@@ -142,6 +141,15 @@ fn parse(bytes: bytes::Bytes, network: &str) -> Result<Parsed, Problem> {
         tensors.insert(name, TensorData::from_bytes(bytes, shape, dtype));
     }
     Ok((metadata, tensors))
+}
+
+/// The bytes as they are, or copied if their address does not suit the floats in them.
+fn aligned(bytes: bytes::Bytes) -> Bytes {
+    if bytes.as_ptr().addr().is_multiple_of(align_of::<f64>()) {
+        Bytes::from_shared(bytes, AllocationProperty::Other)
+    } else {
+        Bytes::from_bytes_vec(bytes.to_vec())
+    }
 }
 
 fn pack_problem(error: burn_pack::Error) -> Problem {

@@ -93,7 +93,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let data = samples::read(&args.dataset, &settings.data, &device.device)?;
     let split = match &args.split {
         Some(file) => SplitFile::read(file)?.apply(&data.set, &data.root, file)?,
-        None => data.split(settings.data.validation, settings.training.seed)?,
+        None => data
+            .split(settings.data.validation, settings.training.seed)
+            .map_err(samples::with_remedy)?,
     };
     let files = outputs::Outputs::new(output, &settings, &data, &split, &device.name)?;
     if let Some(path) = &args.write_split {

@@ -2,14 +2,15 @@
 
 use std::{path::Path, sync::Arc};
 
+use anyhow::anyhow;
 use burn::tensor::Device;
 use face_ssd::{FaceDetector, FaceDetectorConfig};
 use image::{RgbImage, imageops};
 use image_input::{DecodeLimits, NetworkInput};
 use indicatif::ProgressBar;
 use mask_data::{
-    Augmentation, AugmentedSample, Dataset, DatasetConfig, ImageCache, LoaderConfig, Sample,
-    SampleRegions, load_samples, seed,
+    Augmentation, AugmentedSample, Dataset, DatasetConfig, DatasetError, ImageCache, LoaderConfig,
+    Sample, SampleRegions, load_samples, seed,
 };
 use mask_model::{
     Engine, FEATURE_DIM, FeatureExtractor, FeatureSource, INPUT_SIZE, NORMALIZATION, WeightsSource,
@@ -32,7 +33,7 @@ pub(crate) fn read(
         difficult: settings.difficult,
     };
     let progress = bar(0, "reading");
-    let dataset = Dataset::open(root, &config, &|| progress.inc(1))?;
+    let dataset = Dataset::open(root, &config, &|| progress.inc(1)).map_err(with_remedy)?;
     progress.finish_and_clear();
     for error in &dataset.unreadable {
         remark(format_args!("skipped: {error}"));
@@ -51,6 +52,19 @@ pub(crate) fn read(
     })?;
     progress.finish_and_clear();
     Ok(dataset)
+}
+
+/// The error, with the flags that help.
+pub(crate) fn with_remedy(error: DatasetError) -> anyhow::Error {
+    match &error {
+        DatasetError::TooManyUnreadable { .. } => {
+            anyhow!("{error}; remove them or raise --max-unreadable")
+        }
+        DatasetError::TooFew { .. } => {
+            anyhow!("{error}; add some, or name the images with --split")
+        }
+        _ => error.into(),
+    }
 }
 
 /// The backbone behind a loader of samples.

@@ -51,7 +51,7 @@ fn predictions_are_judged_against_boxes() {
         assert!(root.join("evaluation").join(name).is_file(), "{name}");
     }
     fs::write(root.join("found.ndjson"), "{}\n").unwrap();
-    fail(root, &arguments, "found.ndjson, line 1: no predictions");
+    fail(root, &arguments, "found.ndjson, line 1: not a detection record");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn a_training_leaves_everything_behind_and_learns() {
     fail(
         folder.path(),
         &small(&["--output", "out", "--resume", "--learning-rate", "1e-3", "--validation", "0.4"]),
-        "a checkpoint of other pictures, another split or other settings",
+        "a checkpoint of other images, another split or other settings",
     );
     // And what says how the checkpoint was made still says so.
     assert_eq!(
@@ -119,13 +119,13 @@ fn what_cannot_be_trained_on_is_named() {
     fs::rename(data.join("stripes"), root.join("stripes")).unwrap();
     fail(root, &small(&[]), "only one class, `discs`");
     fs::create_dir(data.join("stripes")).unwrap();
-    fail(root, &small(&[]), "class `stripes` has no pictures");
+    fail(root, &small(&[]), "class `stripes` has no images");
     fs::write(data.join("stripes/text.jpg"), "no picture").unwrap();
     fail(root, &small(&[]), "none of the 1 files of class `stripes` can be read");
     fs::copy(root.join("stripes/0.png"), data.join("stripes/0.png")).unwrap();
     fail(root, &small(&[]), "1 of 6 files cannot be read, more than 1 %");
     fs::remove_file(data.join("stripes/text.jpg")).unwrap();
-    fail(root, &small(&[]), "class `stripes` has too few pictures");
+    fail(root, &small(&[]), "class `stripes` has too few images");
     fail(root, &small(&["--split", "absent.json"]), "absent.json: cannot be read");
     fs::write(root.join("split.json"), r#"{"train": ["discs/0.png"], "test": ["discs/99.png"]}"#)
         .unwrap();
@@ -143,7 +143,7 @@ fn contradicting_flags_are_refused() {
     refused(&["--resume", "--overwrite"], "cannot be used with");
     refused(&["--split", "a.json", "--validation", "0.3"], "cannot be used with");
     refused(&["--patience", "2"], "patience needs something that can improve");
-    refused(&["--warmup-epochs", "4"], "warmup-epochs (4) must be fewer than epochs (4)");
+    refused(&["--warmup-epochs", "4"], "warmup-epochs is 4; it must be from 0 to 3");
     refused(&["--dropout", "1"], "dropout is 1; it must be from 0 to 0.95");
     #[cfg(not(feature = "gpu"))]
     {

@@ -124,12 +124,12 @@ fn names_that_are_not_utf8_work() {
 #[test]
 fn folders_without_pictures() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(error_of(folder.path()), "no pictures in this folder");
+    assert_eq!(error_of(folder.path()), "no images in this folder");
     // Alone, it leaves nothing to do.
     let output = detect([folder.path()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("no pictures in this folder"));
-    assert_eq!(records(&output)[0]["error"], "no pictures in this folder");
+    assert!(stderr(&output).contains("no images in this folder"));
+    assert_eq!(records(&output)[0]["error"], "no images in this folder");
     assert_eq!(error_of(&folder.path().join("*.jpg")), "no file matches this pattern");
 }
 
