@@ -1,7 +1,7 @@
 //! What the parity tests share: the reference's recorded outputs and the comparison with them.
 //!
-//! The recordings lie beside the project, in `../shared`; where they are absent, the tests say so
-//! on standard error and pass.
+//! What every test needs is in `goldens/`, made by `goldens/record.py`. Tests that need the whole data
+//! sets beside the project are ignored unless asked for.
 #![allow(clippy::expect_used, clippy::panic, reason = "this crate serves tests only")]
 
 use std::{
@@ -19,14 +19,37 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A path below `../shared`, or `None`, said aloud, where it is absent.
-pub fn shared(path: &str) -> Option<PathBuf> {
+/// A path below `../shared`, for tests that are ignored where it is absent.
+pub fn shared(path: &str) -> PathBuf {
     let full = root().join("../shared").join(path);
-    if full.exists() {
-        return Some(full);
+    assert!(full.exists(), "../shared/{path} is absent: this test needs the data sets");
+    full
+}
+
+/// The names of the images in `examples/` that the reference was recorded on.
+pub const IMAGES: [&str; 2] = ["astronaut", "astronaut_masked"];
+
+/// The reference's recorded outputs on an image of [`IMAGES`].
+pub fn golden(name: &str) -> Arrays {
+    Arrays::read(&root().join(format!("tests/goldens/{name}.npz")))
+}
+
+/// The image as OpenCV resized it to 300 x 300: BGR, rows first.
+pub fn resized_bgr(name: &str) -> Vec<u8> {
+    let bytes = |name: &str, array: &str| -> Vec<u8> {
+        golden(name).get(array).1.iter().map(|value| *value as u8).collect()
+    };
+    let first = bytes(IMAGES[0], "resized_bgr");
+    if name == IMAGES[0] {
+        return first;
     }
-    say(&format!("skipped: ../shared/{path} is absent"));
-    None
+    let difference = bytes(name, "resized_bgr_xor_first");
+    first.iter().zip(difference).map(|(a, b)| a ^ b).collect()
+}
+
+/// Every n-th value, as long arrays are recorded.
+pub fn every(stride: usize, values: &[f32]) -> Vec<f32> {
+    values.iter().copied().step_by(stride).collect()
 }
 
 /// Writes a line on standard error that the test harness does not swallow.
@@ -72,21 +95,6 @@ impl Arrays {
 pub fn max_difference(ours: &[f32], theirs: &[f32]) -> f32 {
     assert_eq!(ours.len(), theirs.len(), "lists differ in length");
     ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
-}
-
-/// Channels-last values turned to channels-first: `[batch, height, width, channels]` to
-/// `[batch, channels, height, width]`.
-pub fn to_channels_first(shape: &[usize], values: &[f32]) -> Vec<f32> {
-    let [batch, height, width, channels] = shape else { panic!("four sides, not {shape:?}") };
-    let mut turned = Vec::with_capacity(values.len());
-    for b in 0..*batch {
-        for c in 0..*channels {
-            for pixel in 0..height * width {
-                turned.push(values[(b * height * width + pixel) * channels + c]);
-            }
-        }
-    }
-    turned
 }
 
 /// A model in single precision, as `.ci/run` imports it, for the tolerances of exact arithmetic.

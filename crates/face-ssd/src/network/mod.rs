@@ -1,6 +1,6 @@
 //! The network: a ResNet-10 trunk with pre-activated blocks, four extra feature maps and an SSD
 //! head on six maps. Written after `deploy.prototxt` of OpenCV's face detector; batch norms that
-//! follow a convolution are folded into it, the others are [`ChannelAffine`].
+//! follow a convolution are folded into it, the others are `ChannelAffine`.
 
 mod basic_block;
 mod channel_affine;

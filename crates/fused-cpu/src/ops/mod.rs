@@ -1,7 +1,7 @@
 //! The operations, one file each: description, checks, output size, packing, and how it runs.
 //!
-//! A new operation is a file with a description that implements [`Describe`] and a kernel that
-//! implements [`Kernel`], a variant of [`Operation`] and its arm in [`Operation::describe`]. The
+//! A new operation is a file with a description that implements `Describe` and a kernel that
+//! implements `Kernel`, a variant of [`Operation`] and its arm in `Operation::describe`. The
 //! compiler finds everything else that has to know it.
 #![allow(
     unsafe_code,

@@ -149,7 +149,7 @@ struct Requires;
 
 impl ModuleMapper for Requires {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.require_grad())
+        param.map(Tensor::require_grad)
     }
 }
 
