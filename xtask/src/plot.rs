@@ -48,12 +48,12 @@ impl Curves {
                 Ok(text.into_bytes())
             }
             PlotFormat::Png => {
-                let mut picture = RgbImage::new(SIZE.0, SIZE.1);
-                let area = BitMapBackend::with_buffer(&mut picture, SIZE).into_drawing_area();
+                let mut image = RgbImage::new(SIZE.0, SIZE.1);
+                let area = BitMapBackend::with_buffer(&mut image, SIZE).into_drawing_area();
                 self.draw_on(&area)?;
                 drop(area);
                 let mut png = std::io::Cursor::new(Vec::new());
-                picture.write_to(&mut png, ImageFormat::Png)?;
+                image.write_to(&mut png, ImageFormat::Png)?;
                 Ok(png.into_inner())
             }
         }

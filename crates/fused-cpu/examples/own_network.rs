@@ -38,9 +38,9 @@ impl Classifier {
         }
     }
 
-    /// Class probabilities `[batch, 10]` of pictures `[batch, 3, height, width]`.
-    fn forward(&self, pictures: Tensor<4>) -> Tensor<2> {
-        let stem = relu(self.norm.forward(self.stem.forward(pictures)));
+    /// Class probabilities `[batch, 10]` of images `[batch, 3, height, width]`.
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let stem = relu(self.norm.forward(self.stem.forward(images)));
         let body = relu(self.body.forward(stem));
         let [batch, channels, _, _] = body.dims();
         softmax(self.classes.forward(body.mean_dims(&[2, 3]).reshape([batch, channels])), 1)
@@ -53,18 +53,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let network = Classifier::new(&device);
     let plan = Plan::compile(&network, [1, 3, 64, 64], Classifier::forward)?;
 
-    // Plans take pictures with the channels innermost, of any size.
+    // Plans take images with the channels innermost, of any size.
     let shape = [1, 224, 224, 3];
-    let picture: Vec<f32> = (0..shape.iter().product()).map(|at| (at % 255) as f32).collect();
+    let image: Vec<f32> = (0..shape.iter().product()).map(|at| (at % 255) as f32).collect();
     let mut workspace = Workspace::new();
-    plan.run(&mut workspace, &picture, shape)?;
+    plan.run(&mut workspace, &image, shape)?;
     let start = Instant::now();
-    plan.run(&mut workspace, &picture, shape)?;
+    plan.run(&mut workspace, &image, shape)?;
     let fused = start.elapsed();
 
     let input = || {
-        Tensor::<4>::from_data(TensorData::new(picture.clone(), shape), &device)
-            .permute([0, 3, 1, 2])
+        Tensor::<4>::from_data(TensorData::new(image.clone(), shape), &device).permute([0, 3, 1, 2])
     };
     network.forward(input());
     let start = Instant::now();

@@ -82,7 +82,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     };
     let start = Instant::now();
     let result = thread::scope(|scope| {
-        // Pictures wait here while others are in the networks or drawn; more would only cost memory.
+        // Images wait here while others are in the networks or drawn; more would only cost memory.
         let (to_networks, decoded) = sync_channel(batch);
         let (to_session, detected) = sync_channel(batch);
         let (detector, interrupt) = (&detector, &interrupt);

@@ -8,10 +8,10 @@ use std::{
 use anyhow::Context;
 use image_input::images_in;
 
-/// A image to work on, or a reason why an argument yields none.
+/// An image to work on, or a reason why an argument yields none.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// A file that may be a image.
+    /// A file that may be an image.
     Image {
         /// Where it is.
         path: PathBuf,

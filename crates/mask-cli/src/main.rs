@@ -1,6 +1,6 @@
 //! `mask-cli`: the command line of the face-mask detector. Glue only.
 //!
-//! The way of a picture: `inputs` lists the files, `drawn` plans where drawn pictures go, `detect`
+//! The way of an image: `inputs` lists the files, `drawn` plans where drawn images go, `detect`
 //! decodes, runs the networks, draws and writes; `format` prints the results.
 
 mod args;

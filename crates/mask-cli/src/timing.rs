@@ -31,7 +31,7 @@ pub(crate) struct Timing {
     pub(crate) draw: Duration,
     /// From the first to the last image. Less than the stages' sum where they overlap.
     pub(crate) total: Duration,
-    /// Pictures that were decoded.
+    /// Images that were decoded.
     pub(crate) images: usize,
 }
 

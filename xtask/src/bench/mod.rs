@@ -32,8 +32,8 @@ pub(crate) enum BenchTask {
 #[derive(Debug, Args)]
 pub(crate) struct PeersArgs {
     /// Folder of photographs for the run over many; without it that row is left out.
-    #[arg(long, value_name = "DIR")]
-    pictures: Option<PathBuf>,
+    #[arg(long, alias = "pictures", value_name = "DIR")]
+    images: Option<PathBuf>,
     /// Photographs of that folder, from its first on.
     #[arg(long, value_name = "N", default_value_t = 200)]
     count: usize,
@@ -43,7 +43,7 @@ pub(crate) struct PeersArgs {
     /// Runs of every whole command.
     #[arg(long, value_name = "N", default_value_t = 5)]
     process_rounds: usize,
-    /// Threads of the commands over whole pictures.
+    /// Threads of the commands over whole images.
     #[arg(long, value_name = "N", default_value_t = 2)]
     threads: usize,
     /// Replace the table in docs/performance.md.

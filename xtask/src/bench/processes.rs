@@ -10,23 +10,23 @@ use super::{
     setup::Tools,
 };
 
-/// The photograph of the rows of one picture.
+/// The photograph of the rows of one image.
 const PHOTOGRAPH: &str = "examples/astronaut_masked.jpg";
 
-/// Runs the program and the pipeline it replaces in turn, on one picture and on many.
+/// Runs the program and the pipeline it replaces in turn, on one image and on many.
 pub(super) fn measure(tools: &Tools, args: &PeersArgs) -> anyhow::Result<Vec<ProcessRow>> {
-    let mut rows = vec![row(tools, args, "one picture", &[PHOTOGRAPH.into()])?];
-    if let Some(folder) = &args.pictures {
+    let mut rows = vec![row(tools, args, "one image", &[PHOTOGRAPH.into()])?];
+    if let Some(folder) = &args.images {
         let failed = || format!("{} cannot be read", folder.display());
         let entries = folder.read_dir().with_context(failed)?;
-        let mut pictures: Vec<PathBuf> = entries
+        let mut images: Vec<PathBuf> = entries
             .map(|entry| Ok(entry?.path()))
             .collect::<std::io::Result<_>>()
             .with_context(failed)?;
-        pictures.sort();
-        pictures.truncate(args.count);
-        let title = format!("{} pictures", pictures.len());
-        rows.push(row(tools, args, &title, &pictures)?);
+        images.sort();
+        images.truncate(args.count);
+        let title = format!("{} images", images.len());
+        rows.push(row(tools, args, &title, &images)?);
     }
     Ok(rows)
 }
@@ -35,7 +35,7 @@ fn row(
     tools: &Tools,
     args: &PeersArgs,
     title: &str,
-    pictures: &[PathBuf],
+    images: &[PathBuf],
 ) -> anyhow::Result<ProcessRow> {
     let threads = args.threads.to_string();
     let detect = |size: &str| {
@@ -63,7 +63,7 @@ fn row(
             let output = Command::new(&tools.python)
                 .arg("bench/measure.py")
                 .args(command)
-                .args(pictures)
+                .args(images)
                 .output()
                 .context("cannot run bench/measure.py")?;
             ensure!(output.status.success(), "{} failed", measured.name);

@@ -30,7 +30,7 @@ pub(super) struct NetworkRow {
     pub(super) engines: Vec<Measured>,
 }
 
-/// Whole commands over the same pictures.
+/// Whole commands over the same images.
 #[derive(Debug, Serialize)]
 pub(super) struct ProcessRow {
     pub(super) title: String,

@@ -20,7 +20,7 @@ use crate::{
 /// Errors on the contact sheet, and how many stand in a row.
 const WORST: usize = 48;
 const COLUMNS: usize = 12;
-/// Side of a image on the contact sheet.
+/// Side of an image on the contact sheet.
 const SIDE: u32 = 112;
 
 /// Writes the report into a folder and shows its core.

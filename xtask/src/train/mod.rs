@@ -46,8 +46,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
     /// Memory for decoded images that are kept between epochs, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
-    picture_cache: usize,
+    #[arg(long, alias = "picture-cache", value_name = "MIB", default_value_t = 256)]
+    image_cache: usize,
     #[command(flatten)]
     settings: settings::SettingsArgs,
 }
@@ -62,8 +62,8 @@ pub(crate) struct PreviewArgs {
     #[arg(long, value_name = "FILE", default_value = "preview.png")]
     output: PathBuf,
     /// Images, a row each.
-    #[arg(long, value_name = "N", default_value_t = 6)]
-    pictures: usize,
+    #[arg(long, alias = "pictures", value_name = "N", default_value_t = 6)]
+    images: usize,
     /// Augmented views of each.
     #[arg(long, value_name = "N", default_value_t = 8)]
     views: usize,
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         data.duplicates_report(&split).lines().next().unwrap_or_default()
     ));
     let mut source =
-        samples::Features::new(&data, &settings, args.picture_cache << 20, &device.device)?;
+        samples::Features::new(&data, &settings, args.image_cache << 20, &device.device)?;
     let ahead = settings.data.cache_features * split.train.len() + split.validation.len();
     source.progress = bar(ahead, "features");
     let task = HeadTask::new(
@@ -165,7 +165,7 @@ pub(crate) fn preview(args: &PreviewArgs) -> anyhow::Result<()> {
     let settings = args.settings.settings()?;
     let device = DeviceChoice::Cpu.open()?.device;
     let data = samples::read(&args.dataset, &settings.data, &device)?;
-    let sheet = samples::contact_sheet(&data, &settings, args.pictures.max(1), args.views.max(1))?;
+    let sheet = samples::contact_sheet(&data, &settings, args.images.max(1), args.views.max(1))?;
     let mut png = std::io::Cursor::new(Vec::new());
     sheet.write_to(&mut png, image::ImageFormat::Png)?;
     write_file(&args.output, &png.into_inner())

@@ -34,7 +34,7 @@ pub(crate) struct Outputs {
     folder: PathBuf,
     config: String,
     run: Run,
-    /// What tells this training from others: pictures, split, settings and device.
+    /// What tells this training from others: images, split, settings and device.
     pub(crate) fingerprint: String,
 }
 

@@ -120,7 +120,7 @@ pub(crate) struct SettingsArgs {
     /// Passes over the images [default: 20].
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Pictures per step [default: 32].
+    /// Images per step [default: 32].
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// Learning rate of Adam [default: 1e-4].

@@ -1,4 +1,4 @@
-//! End-to-end runs of the tasks on small made-up pictures.
+//! End-to-end runs of the tasks on small made-up images.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod evaluate;
@@ -42,7 +42,7 @@ fn fail(folder: &Path, arguments: &[&str], part: &str) {
     assert!(!message.contains("panicked"), "{message}");
 }
 
-/// Two classes that are easy to tell apart, no picture like another: stripes and discs.
+/// Two classes that are easy to tell apart, no image like another: stripes and discs.
 fn write_dataset(root: &Path, each: u32) {
     for class in ["discs", "stripes"] {
         fs::create_dir_all(root.join(class)).unwrap();
@@ -55,7 +55,7 @@ fn write_dataset(root: &Path, each: u32) {
             let (dark, light) =
                 ([0; 3].map(|_| next(90) as u8), [0; 3].map(|_| 150 + next(100) as u8));
             let (x0, y0, size, slope) = (next(50) + 25, next(40) + 20, next(18) + 12, next(9));
-            let picture = RgbImage::from_fn(100, 80, |x, y| {
+            let image = RgbImage::from_fn(100, 80, |x, y| {
                 let on = if class == "discs" {
                     (x.abs_diff(x0)).pow(2) + (y.abs_diff(y0)).pow(2) < size * size
                 } else {
@@ -63,7 +63,7 @@ fn write_dataset(root: &Path, each: u32) {
                 };
                 Rgb(if on { light } else { dark })
             });
-            picture.save(root.join(class).join(format!("{number}.png"))).unwrap();
+            image.save(root.join(class).join(format!("{number}.png"))).unwrap();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, io::Write, path::Path, process::Stdio, thread, time::Instant};
 
 use crate::{fail, run, stderr, succeed, write_dataset, xtask};
 
-/// Few steps on few pictures.
+/// Few steps on few images.
 const SMALL: [&str; 9] =
     ["train", "--dataset", "data", "--epochs", "4", "--batch-size", "8", "--device", "cpu"];
 
@@ -120,7 +120,7 @@ fn what_cannot_be_trained_on_is_named() {
     fail(root, &small(&[]), "only one class, `discs`");
     fs::create_dir(data.join("stripes")).unwrap();
     fail(root, &small(&[]), "class `stripes` has no images");
-    fs::write(data.join("stripes/text.jpg"), "no picture").unwrap();
+    fs::write(data.join("stripes/text.jpg"), "no image").unwrap();
     fail(root, &small(&[]), "none of the 1 files of class `stripes` can be read");
     fs::copy(root.join("stripes/0.png"), data.join("stripes/0.png")).unwrap();
     fail(root, &small(&[]), "1 of 6 files cannot be read, more than 1 %");
@@ -202,7 +202,7 @@ fn a_preview_shows_what_training_sees() {
     succeed(folder.path(), &["preview", "--dataset", "data", "--pictures", "3", "--views", "2"]);
     let sheet = image::open(folder.path().join("preview.png")).unwrap().to_rgb8();
     assert_eq!(sheet.dimensions(), (480, 480));
-    // The views are no copies of the picture beside them.
+    // The views are no copies of the image beside them.
     let part = |x: u32| image::imageops::crop_imm(&sheet, x, 0, 160, 160).to_image();
     assert_ne!(part(0), part(160));
     assert_ne!(part(160), part(320));

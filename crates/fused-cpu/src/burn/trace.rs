@@ -344,7 +344,7 @@ impl Translation<'_> {
         }
     }
 
-    /// Whether a value is one pixel a picture at every size of the input.
+    /// Whether a value is one pixel per image at every size of the input.
     fn is_pixel(&self, value: ValueId) -> bool {
         let producer = self.graph.layers().iter().find(|layer| layer.output == value);
         producer.is_some_and(|layer| match layer.operation {

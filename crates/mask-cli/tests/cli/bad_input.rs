@@ -46,7 +46,7 @@ fn missing_empty_and_text_files() {
     let missing = folder.path().join("missing.jpg");
     assert!(error_of(&missing).starts_with("cannot be read: No such file"));
     assert_eq!(error_of(&file(&folder, "empty.jpg", "")), "empty file");
-    let text = file(&folder, "text.jpg", "This is no picture.\n".repeat(50));
+    let text = file(&folder, "text.jpg", "This is not an image.\n".repeat(50));
     assert!(error_of(&text).starts_with("not an image"));
 }
 

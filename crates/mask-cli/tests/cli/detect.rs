@@ -1,4 +1,4 @@
-//! What `detect` does with good pictures.
+//! What `detect` does with good images.
 
 use std::{
     fs,
@@ -114,7 +114,7 @@ fn folders_patterns_and_lists_name_the_same_pictures() {
     for name in ["a/1.jpg", "a/deep/2.jpg"] {
         fs::copy(example("astronaut.jpg"), folder.path().join(name)).unwrap();
     }
-    fs::write(folder.path().join("a/notes.txt"), "no picture").unwrap();
+    fs::write(folder.path().join("a/notes.txt"), "no image").unwrap();
     let names = |output: &std::process::Output| -> Vec<String> {
         assert!(output.status.success(), "{}", stderr(output));
         records(output).iter().map(|r| r["image"].as_str().unwrap().to_owned()).collect()
@@ -174,7 +174,7 @@ fn drawn_pictures_mirror_the_folders() {
     fs::copy(example("astronaut.jpg"), photos.join("deep/a.jpg")).unwrap();
     fs::copy(fixture("animated.gif"), photos.join("b.gif")).unwrap();
     let before = fs::read(photos.join("deep/a.jpg")).unwrap();
-    // Twice, so that the second run must leave the drawn pictures of the first alone.
+    // Twice, so that the second run must leave the drawn images of the first alone.
     for _ in 0..2 {
         let output =
             mask_cli().args(["detect", "--output"]).args([&drawn, &photos]).output().unwrap();
@@ -194,11 +194,11 @@ fn drawn_pictures_mirror_the_folders() {
 
 #[test]
 fn results_do_not_depend_on_threads_or_batches() {
-    let pictures = [example("astronaut.jpg"), fixture("rgb.png"), example("astronaut_masked.jpg")];
+    let images = [example("astronaut.jpg"), fixture("rgb.png"), example("astronaut_masked.jpg")];
     let run = |threads: &str, batch: &str| {
         let output = mask_cli()
             .args(["detect", "--threads", threads, "--batch", batch])
-            .args(&pictures)
+            .args(&images)
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
@@ -213,8 +213,8 @@ fn results_do_not_depend_on_threads_or_batches() {
 #[test]
 fn both_engines_find_the_same_faces() {
     let run = |engine: &str| {
-        let pictures = [example("astronaut.jpg"), example("astronaut_masked.jpg")];
-        let output = mask_cli().args(["detect", "--engine", engine]).args(pictures).output();
+        let images = [example("astronaut.jpg"), example("astronaut_masked.jpg")];
+        let output = mask_cli().args(["detect", "--engine", engine]).args(images).output();
         records(&output.unwrap())
     };
     let (fused, burn) = (run("fused"), run("burn"));

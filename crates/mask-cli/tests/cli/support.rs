@@ -17,12 +17,12 @@ pub(crate) fn detect<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Ite
     mask_cli().arg("detect").args(arguments).output().unwrap()
 }
 
-/// A picture in `examples/`.
+/// An image in `examples/`.
 pub(crate) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name)
 }
 
-/// An unusual picture in `tests/fixtures/`.
+/// An unusual image in `tests/fixtures/`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
