@@ -1,7 +1,6 @@
 //! Development tasks of the mask detector: `cargo xtask <TASK>`.
 
 mod bench;
-mod command;
 mod evaluate;
 mod export;
 mod files;
@@ -12,7 +11,6 @@ mod progress;
 #[cfg(not(feature = "import"))]
 mod rerun;
 mod train;
-mod wheel;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -22,6 +22,14 @@ pub(crate) fn bar(count: usize, what: &str) -> ProgressBar {
     bar
 }
 
+/// Prints results on standard output, where a reader that went away is not an error.
+pub(crate) fn print(text: impl Display) -> io::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
 /// A line on standard error.
 pub(crate) fn remark(line: impl Display) {
     // Without a standard error there is nobody to tell.

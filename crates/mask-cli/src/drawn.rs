@@ -95,7 +95,11 @@ pub(crate) fn write(image: &RgbImage, path: &Path) -> anyhow::Result<()> {
     let write = || -> anyhow::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let mut file = NamedTempFile::new_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        // As an ordinary file's, less the umask.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder)?;
         let mut buffer = BufWriter::new(&mut file);
         match kept_format(path).unwrap_or(ImageFormat::Png) {
             ImageFormat::Jpeg => {
@@ -111,23 +115,10 @@ pub(crate) fn write(image: &RgbImage, path: &Path) -> anyhow::Result<()> {
         }
         buffer.flush()?;
         drop(buffer);
-        make_readable(&file)?;
         file.persist(path)?;
         Ok(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Gives a temporary file the permissions of an ordinary one.
-#[cfg(unix)]
-fn make_readable(file: &NamedTempFile) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_file: &NamedTempFile) -> std::io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -92,9 +92,28 @@ impl Predictions {
         Some(lines.swap_remove(at).1)
     }
 
-    /// Takes the faces of the image that is called as `path`, whatever the extensions.
-    pub fn take_stem(&mut self, path: &Path) -> Option<Vec<Detection>> {
+    /// The faces of the image that is called as `path`, whatever the extensions.
+    fn take_stem(&mut self, path: &Path) -> Option<Vec<Detection>> {
         self.by_stem.get_mut(&stem(path))?.pop().map(|(_, detections)| detections)
+    }
+}
+
+impl Predictions {
+    /// The faces of each image called as a path, whatever the extensions; none of an image that the
+    /// file does not name, and how many there are of these.
+    pub fn take_all<'a>(
+        &mut self,
+        paths: impl IntoIterator<Item = &'a Path>,
+    ) -> (Vec<Vec<Detection>>, usize) {
+        let mut absent = 0;
+        let take = |path| {
+            self.take_stem(path).unwrap_or_else(|| {
+                absent += 1;
+                Vec::new()
+            })
+        };
+        let found = paths.into_iter().map(take).collect();
+        (found, absent)
     }
 }
 

@@ -189,13 +189,11 @@ fn predicted(
 ) -> anyhow::Result<Vec<Vec<Detection>>> {
     let mut lines = Predictions::read(file, classes)?;
     // Annotations know the image's name, but not always its extension.
-    let found: Vec<Option<Vec<Detection>>> =
-        images.iter().map(|image| lines.take_stem(&image.annotation)).collect();
-    let absent = found.iter().filter(|found| found.is_none()).count();
+    let (found, absent) = lines.take_all(images.iter().map(|image| &*image.annotation));
     if absent > 0 {
         remark(format_args!("{absent} annotated images have no line in {}", file.display()));
     }
-    Ok(found.into_iter().map(Option::unwrap_or_default).collect())
+    Ok(found)
 }
 
 /// The faces that the detector finds, and the margin it classifies them with.

@@ -1,10 +1,6 @@
 //! An evaluation as files: metrics in JSON, plots, and a page that shows both.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    path::Path,
-};
+use std::{fmt::Write as _, io, path::Path};
 
 use image::{ImageFormat, RgbImage, imageops};
 use image_input::{DecodeLimits, decode_file};
@@ -15,6 +11,7 @@ use mask_metrics::{ClassCurves, Evaluation, EvaluationInput, LabeledPrediction};
 use crate::{
     files::write_file,
     plot::{Curves, PlotFormat},
+    progress::print,
 };
 
 /// Errors on the contact sheet, and how many stand in a row.
@@ -44,11 +41,7 @@ pub(super) fn write(
     file("errors.png", &png.into_inner())?;
     let text = summary(metrics);
     file("report.html", page(metrics, &text, &drawn, &worst)?.as_bytes())?;
-    let shown = writeln!(io::stdout(), "{text}\nreport: {}", folder.join("report.html").display());
-    match shown {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    Ok(print(format_args!("{text}\nreport: {}", folder.join("report.html").display()))?)
 }
 
 fn plots(metrics: &Evaluation) -> Vec<(&'static str, Curves)> {

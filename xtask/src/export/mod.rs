@@ -5,18 +5,13 @@
 
 mod network;
 
-use std::{
-    collections::HashMap,
-    fs,
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::{collections::HashMap, fs, path::PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use weights_file::{NamedTensor, Precision, WeightsFile, encode};
 
-use crate::files::write_file;
+use crate::{files::write_file, progress::print};
 use network::Network;
 
 /// Write the classifier and the face detector for other programs, and read each file back.
@@ -71,10 +66,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
             let (bytes, checked) =
                 encoded.with_context(|| format!("{} was not written", path.display()))?;
             write_file(&path, &bytes)?;
-            match writeln!(io::stdout(), "{}: {checked}", path.display()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
-                _ => {}
-            }
+            print(format_args!("{}: {checked}", path.display()))?;
         }
     }
     Ok(())

@@ -11,7 +11,9 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::{ImportArgs, wheel::WHEEL};
+use peer_bench::WHEEL;
+
+use crate::ImportArgs;
 
 const WHEEL_SHA256: &str = "f3d7639593d1c0835261f6298c0e215884b4b8d1df6ad81d447e73837af8ac43";
 const CAFFEMODEL: &str =

@@ -148,7 +148,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let (classes, margin) = (data.set.classes.clone(), settings.data.margin);
     let mut keeper = outputs::Keeper::new(output, &settings, classes, margin, &device.device);
     let settings::Selection { keep, patience, .. } = settings.selection;
-    let fitted = training.run(&task, keep.into(), patience, &mut keeper)?;
+    let fitted = training.run(&task, keep, patience, &mut keeper)?;
     let validation = task.validation_probabilities(&fitted.module)?;
     let head = HeadCheckpoint { layers: fitted.module, classes: keeper.classes, margin };
     files.write_results(&head, &fitted.history, fitted.kept_epoch, &validation)

@@ -1,9 +1,6 @@
 //! What a training leaves behind.
 
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use indicatif::ProgressBar;
@@ -18,7 +15,7 @@ use super::settings::Settings;
 use crate::{
     files::write_file,
     plot::{Curves, PlotFormat},
-    progress::{bar, remark},
+    progress::{bar, print, remark},
 };
 
 /// The checkpoint's name in the output folder.
@@ -133,17 +130,13 @@ impl Outputs {
         // The head last: where it lies, all the rest lies too.
         self.write("mask_head.bpk", head.to_bytes()?)?;
         let head = self.folder.join("mask_head.bpk");
-        let result = writeln!(
-            io::stdout(),
+        print(format_args!(
             "{text}\nhead of epoch {}: {}\nuse it: mask-cli detect --head {} photo.jpg",
             kept_epoch,
             head.display(),
             head.display()
-        );
-        match result {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        }
+        ))?;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use mask_data::{Augmentation, DUPLICATE_HASH_DISTANCE};
 use mask_model::HeadTrainingConfig;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use trainer::{Schedule, SelectBest, TrainError};
 
 /// What decides a training's result, beside the images.
@@ -23,37 +23,16 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Selection {
-    pub(crate) keep: Keep,
+    pub(crate) keep: SelectBest,
     /// Epochs without improvement after which training stops; 0 for never.
     pub(crate) patience: usize,
     /// Whether rare classes weigh as much as frequent ones.
     pub(crate) balance_classes: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Keep {
-    /// The last epoch's head.
-    Last,
-    /// The head of the lowest validation loss.
-    Loss,
-    /// The head of the highest validation accuracy.
-    Accuracy,
-}
-
-impl From<Keep> for SelectBest {
-    fn from(keep: Keep) -> Self {
-        match keep {
-            Keep::Last => Self::Last,
-            Keep::Loss => Self::Loss,
-            Keep::Accuracy => Self::Accuracy,
-        }
-    }
-}
-
 impl Default for Selection {
     fn default() -> Self {
-        Self { keep: Keep::Last, patience: 0, balance_classes: false }
+        Self { keep: SelectBest::Last, patience: 0, balance_classes: false }
     }
 }
 
@@ -101,16 +80,6 @@ impl Default for DataSettings {
     }
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ScheduleArg {
-    /// The reference's decay.
-    Reference,
-    /// No change.
-    Constant,
-    /// Half a cosine down to zero.
-    Cosine,
-}
-
 /// Flags that set a training's result; each overrides --config.
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
@@ -126,9 +95,10 @@ pub(crate) struct SettingsArgs {
     /// Learning rate of Adam [default: 1e-4].
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
-    /// How the learning rate changes [default: reference].
-    #[arg(long, value_enum)]
-    schedule: Option<ScheduleArg>,
+    /// How the learning rate changes: inverse-time (the reference's decay), constant or cosine (half
+    /// a cosine down to zero) [default: inverse-time].
+    #[arg(long, value_parser = named::<Schedule>)]
+    schedule: Option<Schedule>,
     /// Epochs in which the learning rate rises from zero [default: 0].
     #[arg(long, value_name = "N")]
     warmup_epochs: Option<usize>,
@@ -147,9 +117,10 @@ pub(crate) struct SettingsArgs {
     /// Seed of everything random [default: 42].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Which epoch's head is kept [default: last].
-    #[arg(long, value_enum)]
-    keep: Option<Keep>,
+    /// Which epoch's head is kept: last, loss (lowest on validation) or accuracy (highest) [default:
+    /// last].
+    #[arg(long, value_parser = named::<SelectBest>)]
+    keep: Option<SelectBest>,
     /// Stop after so many epochs without improvement [default: never].
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<usize>,
@@ -175,6 +146,11 @@ pub(crate) struct SettingsArgs {
     /// Train without augmentation.
     #[arg(long)]
     no_augmentation: bool,
+}
+
+/// Reads a setting as settings files name it.
+fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 impl SettingsArgs {
@@ -204,12 +180,7 @@ impl SettingsArgs {
         set(&mut training.dropout, self.dropout);
         set(&mut training.hidden, self.hidden);
         set(&mut training.seed, self.seed);
-        let schedule = self.schedule.map(|schedule| match schedule {
-            ScheduleArg::Reference => Schedule::InverseTime,
-            ScheduleArg::Constant => Schedule::Constant,
-            ScheduleArg::Cosine => Schedule::Cosine,
-        });
-        set(&mut training.schedule, schedule);
+        set(&mut training.schedule, self.schedule);
         set(&mut selection.keep, self.keep);
         set(&mut selection.patience, self.patience);
         selection.balance_classes |= self.balance_classes;
@@ -235,7 +206,7 @@ impl Settings {
         TrainError::check_range("max-unreadable", data.max_unreadable, 0.0, 1.0)?;
         TrainError::check_range("margin", data.margin.into(), -0.4, 10.0)?;
         ensure!(
-            selection.patience == 0 || selection.keep != Keep::Last,
+            selection.patience == 0 || selection.keep != SelectBest::Last,
             "patience needs something that can improve: give --keep loss or --keep accuracy with it"
         );
         Ok(())

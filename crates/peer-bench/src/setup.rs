@@ -8,29 +8,29 @@ use std::{
 
 use anyhow::Context;
 
-use crate::{command::run_command, wheel::WHEEL};
+use crate::{WHEEL, run_command};
 
 /// Where everything is.
 #[derive(Debug)]
-pub(super) struct Tools {
+pub(crate) struct Tools {
     /// The Rust peers.
-    pub(super) mask_bench: PathBuf,
-    pub(super) mask_cli: PathBuf,
+    pub(crate) mask_bench: PathBuf,
+    pub(crate) mask_cli: PathBuf,
     /// Python with the peers' packages.
-    pub(super) python: PathBuf,
+    pub(crate) python: PathBuf,
     /// The unpacked wheel with the reference's networks.
-    pub(super) models: PathBuf,
+    pub(crate) models: PathBuf,
     /// Folder for networks as ONNX and for results.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 /// Cargo, as it runs this task.
-pub(super) fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Builds and installs what is not there yet.
-pub(super) fn tools() -> anyhow::Result<Tools> {
+pub(crate) fn tools() -> anyhow::Result<Tools> {
     let folder = PathBuf::from("target/bench");
     fs::create_dir_all(&folder).context("cannot create target/bench")?;
     // The program as users get it, and the peers from their own workspace.

@@ -6,26 +6,26 @@ use anyhow::{Context, ensure};
 const EPSILON: f64 = 1e-3;
 
 /// A Keras model's weights.
-pub(super) struct Keras(hdf5_pure::File);
+pub(crate) struct Keras(hdf5_pure::File);
 
 /// A convolution with its batch norm folded in.
-pub(super) struct FoldedConv {
+pub(crate) struct FoldedConv {
     /// `[output, input / groups, height, width]`.
-    pub(super) shape: [usize; 4],
+    pub(crate) shape: [usize; 4],
     /// The kernel, row-major.
-    pub(super) weight: Vec<f32>,
+    pub(crate) weight: Vec<f32>,
     /// An offset an output channel.
-    pub(super) bias: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
 }
 
 impl Keras {
     /// Reads an HDF5 file.
-    pub(super) fn read(bytes: Vec<u8>) -> anyhow::Result<Self> {
+    pub(crate) fn read(bytes: Vec<u8>) -> anyhow::Result<Self> {
         Ok(Self(hdf5_pure::File::from_bytes(bytes).context("not a Keras HDF5 file")?))
     }
 
     /// Shape and values of a layer's weight.
-    pub(super) fn weight(&self, layer: &str, name: &str) -> anyhow::Result<(Vec<usize>, Vec<f32>)> {
+    pub(crate) fn weight(&self, layer: &str, name: &str) -> anyhow::Result<(Vec<usize>, Vec<f32>)> {
         let path = format!("model_weights/{layer}/{layer}/{name}:0");
         let read = || -> Result<_, hdf5_pure::Error> {
             let dataset = self.0.dataset(&path)?;
@@ -36,7 +36,7 @@ impl Keras {
     }
 
     /// A convolution, depthwise or not, with the batch norm that follows it.
-    pub(super) fn folded_conv(&self, conv: &str, norm: &str) -> anyhow::Result<FoldedConv> {
+    pub(crate) fn folded_conv(&self, conv: &str, norm: &str) -> anyhow::Result<FoldedConv> {
         let depthwise = conv.ends_with("depthwise");
         let kernel = if depthwise { "depthwise_kernel" } else { "kernel" };
         let (shape, values) = self.weight(conv, kernel)?;

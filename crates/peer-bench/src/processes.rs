@@ -4,8 +4,8 @@ use std::{ffi::OsString, path::PathBuf, process::Command};
 
 use anyhow::{Context, ensure};
 
-use super::{
-    PeersArgs,
+use crate::{
+    PeersConfig,
     report::{Measured, ProcessRow},
     setup::Tools,
 };
@@ -14,7 +14,7 @@ use super::{
 const PHOTOGRAPH: &str = "examples/astronaut_masked.jpg";
 
 /// Runs the program and the pipeline it replaces in turn, on one image and on many.
-pub(super) fn measure(tools: &Tools, args: &PeersArgs) -> anyhow::Result<Vec<ProcessRow>> {
+pub(crate) fn measure(tools: &Tools, args: &PeersConfig) -> anyhow::Result<Vec<ProcessRow>> {
     let mut rows = vec![row(tools, args, "one image", &[PHOTOGRAPH.into()])?];
     if let Some(folder) = &args.images {
         let failed = || format!("{} cannot be read", folder.display());
@@ -33,7 +33,7 @@ pub(super) fn measure(tools: &Tools, args: &PeersArgs) -> anyhow::Result<Vec<Pro
 
 fn row(
     tools: &Tools,
-    args: &PeersArgs,
+    args: &PeersConfig,
     title: &str,
     images: &[PathBuf],
 ) -> anyhow::Result<ProcessRow> {

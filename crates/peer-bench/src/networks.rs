@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, process::Command};
 
-use crate::command::run_command;
+use crate::run_command;
 
-use super::{
+use crate::{
     peer::{Engine, Peer},
     report::{Measured, NetworkRow, median},
     setup::Tools,
@@ -12,13 +12,13 @@ use super::{
 
 /// Which network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Network {
+pub(crate) enum Network {
     Backbone,
     Face,
 }
 
 impl Network {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Backbone => "backbone",
             Self::Face => "face",
@@ -28,19 +28,19 @@ impl Network {
 
 /// A network with an input and a number of threads.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Case {
-    pub(super) title: &'static str,
-    pub(super) network: Network,
-    pub(super) batch: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) threads: usize,
+pub(crate) struct Case {
+    pub(crate) title: &'static str,
+    pub(crate) network: Network,
+    pub(crate) batch: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) threads: usize,
     /// Billions of multiplications and additions, of direct convolutions.
-    pub(super) gmac: f64,
+    pub(crate) gmac: f64,
 }
 
 #[rustfmt::skip]
-pub(super) const CASES: [Case; 6] = [
+pub(crate) const CASES: [Case; 6] = [
     Case { title: "MobileNetV2, one face, 1 thread", network: Network::Backbone, batch: 1, height: 224, width: 224, threads: 1, gmac: 0.30 },
     Case { title: "MobileNetV2, one face, 2 threads", network: Network::Backbone, batch: 1, height: 224, width: 224, threads: 2, gmac: 0.30 },
     Case { title: "MobileNetV2, eight faces, 1 thread", network: Network::Backbone, batch: 8, height: 224, width: 224, threads: 1, gmac: 2.40 },
@@ -63,7 +63,7 @@ const ENGINES: [Engine; 7] = [
 const GEMM_SIDE: f64 = 2048.0;
 
 /// Billions of floating-point operations a second in a large matrix product, on one thread.
-pub(super) fn gemm_peak(tools: &Tools, rounds: usize) -> anyhow::Result<f64> {
+pub(crate) fn gemm_peak(tools: &Tools, rounds: usize) -> anyhow::Result<f64> {
     let case = CASES[0];
     let mut peer = Peer::start(tools, Engine::Python("gemm"), &case, &onnx(tools, &case)?)?;
     let times = (0..rounds).map(|_| peer.run()).collect::<anyhow::Result<Vec<_>>>()?;
@@ -71,7 +71,7 @@ pub(super) fn gemm_peak(tools: &Tools, rounds: usize) -> anyhow::Result<f64> {
 }
 
 /// Runs a case in every engine that has the network, in turn, `rounds` times.
-pub(super) fn measure(tools: &Tools, case: Case, rounds: usize) -> anyhow::Result<NetworkRow> {
+pub(crate) fn measure(tools: &Tools, case: Case, rounds: usize) -> anyhow::Result<NetworkRow> {
     let onnx = onnx(tools, &case)?;
     let has = |engine: &Engine| case.network == Network::Backbone || engine.name() != "tensorflow";
     let mut peers = ENGINES

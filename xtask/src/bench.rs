@@ -1,21 +1,16 @@
 //! `cargo xtask bench`: the plans' kernels, and the networks and the whole program beside other
-//! engines.
-//!
-//! `setup` builds and installs the peers; `peer` talks to one that holds a network; `networks` runs
-//! them in turn; `processes` times whole commands; `report` writes it down.
+//! engines, which `peer_bench` measures.
 
-mod networks;
-mod peer;
-mod processes;
-mod report;
-mod setup;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use std::path::PathBuf;
-
+use anyhow::Context;
 use clap::{Args, Subcommand};
+use peer_bench::PeersConfig;
 
-use crate::command::run_command;
-use report::Results;
+use crate::{files::write_file, progress::print};
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -54,25 +49,21 @@ pub(crate) struct PeersArgs {
 /// Runs the task.
 pub(crate) fn run(task: &BenchTask) -> anyhow::Result<()> {
     match task {
-        BenchTask::Kernels { filter } => {
-            let mut cargo = setup::cargo();
-            cargo.args(["bench", "--manifest-path", "bench/Cargo.toml", "--bench", "kernels"]);
-            if let Some(filter) = filter {
-                cargo.args(["--", filter]);
-            }
-            run_command(&mut cargo)
-        }
+        BenchTask::Kernels { filter } => peer_bench::kernels(filter.as_deref()),
         BenchTask::Peers(args) => peers(args),
     }
 }
 
 fn peers(args: &PeersArgs) -> anyhow::Result<()> {
-    let tools = setup::tools()?;
-    let mut results = Results::new();
-    results.gemm_gflops = networks::gemm_peak(&tools, args.rounds)?;
-    for case in networks::CASES {
-        results.networks.push(networks::measure(&tools, case, args.rounds)?);
+    let &PeersArgs { count, rounds, process_rounds, threads, .. } = args;
+    let images = args.images.clone();
+    let config = PeersConfig { images, count, rounds, process_rounds, threads };
+    let results = peer_bench::measure(&config)?;
+    write_file(Path::new("target/bench/peers.json"), &results.to_json()?)?;
+    if !args.write {
+        return Ok(print(results.table()?)?);
     }
-    results.processes = processes::measure(&tools, args)?;
-    results.write(args.write)
+    let path = Path::new("docs/performance.md");
+    let text = fs::read_to_string(path).context("cannot read docs/performance.md")?;
+    write_file(path, results.replace_table(&text)?.as_bytes())
 }

@@ -1,55 +1,53 @@
 //! The measurements as JSON and as the table of docs/performance.md.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs};
 
 use anyhow::Context;
 use serde::Serialize;
-
-use crate::files::write_file;
 
 /// Where the table stands in docs/performance.md.
 const MARKERS: [&str; 2] = ["<!-- bench peers: begin -->\n", "<!-- bench peers: end -->\n"];
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
-pub(super) struct Results {
+pub struct Results {
     processor: String,
     cores: usize,
     /// Of one thread, in a large matrix product.
-    pub(super) gemm_gflops: f64,
-    pub(super) networks: Vec<NetworkRow>,
-    pub(super) processes: Vec<ProcessRow>,
+    pub(crate) gemm_gflops: f64,
+    pub(crate) networks: Vec<NetworkRow>,
+    pub(crate) processes: Vec<ProcessRow>,
 }
 
 /// A network in all engines.
 #[derive(Debug, Serialize)]
-pub(super) struct NetworkRow {
-    pub(super) title: String,
-    pub(super) gmac: f64,
-    pub(super) threads: usize,
-    pub(super) engines: Vec<Measured>,
+pub(crate) struct NetworkRow {
+    pub(crate) title: String,
+    pub(crate) gmac: f64,
+    pub(crate) threads: usize,
+    pub(crate) engines: Vec<Measured>,
 }
 
 /// Whole commands over the same images.
 #[derive(Debug, Serialize)]
-pub(super) struct ProcessRow {
-    pub(super) title: String,
-    pub(super) threads: usize,
-    pub(super) commands: Vec<Measured>,
+pub(crate) struct ProcessRow {
+    pub(crate) title: String,
+    pub(crate) threads: usize,
+    pub(crate) commands: Vec<Measured>,
     /// The largest of all rounds, a command.
-    pub(super) peak_mebibytes: Vec<f64>,
+    pub(crate) peak_mebibytes: Vec<f64>,
 }
 
 /// Something with its times.
 #[derive(Debug, Serialize)]
-pub(super) struct Measured {
-    pub(super) name: String,
+pub(crate) struct Measured {
+    pub(crate) name: String,
     /// In milliseconds, in the order of the rounds.
-    pub(super) times: Vec<f64>,
+    pub(crate) times: Vec<f64>,
 }
 
 /// The middle of the values, or the mean of the middle two; NaN of none.
-pub(super) fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
@@ -66,7 +64,7 @@ fn quantile(values: &[f64], share: f64) -> f64 {
 }
 
 impl Results {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             processor: processor(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
@@ -76,26 +74,31 @@ impl Results {
         }
     }
 
-    /// Writes target/bench/peers.json, and the table to standard output or into the documentation.
-    #[allow(clippy::print_stdout, reason = "the command's result")]
-    pub(super) fn write(&self, into_documentation: bool) -> anyhow::Result<()> {
-        let json = serde_json::to_vec_pretty(self)?;
-        write_file(Path::new("target/bench/peers.json"), &json)?;
-        let table = self.table()?;
-        if !into_documentation {
-            print!("{table}");
-            return Ok(());
-        }
-        let path = Path::new("docs/performance.md");
-        let text = fs::read_to_string(path).context("run this from the project's root")?;
-        let [begin, end] = MARKERS;
-        let missing = "docs/performance.md lacks the markers of the table";
-        let (before, rest) = text.split_once(begin).context(missing)?;
-        let (_, after) = rest.split_once(end).context(missing)?;
-        write_file(path, format!("{before}{begin}{table}{end}{after}").as_bytes())
+    /// The measurements with every single run, as JSON.
+    ///
+    /// # Errors
+    /// If they cannot be serialised.
+    pub fn to_json(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(serde_json::to_vec_pretty(self)?)
     }
 
-    fn table(&self) -> anyhow::Result<String> {
+    /// `documentation` with this table between its markers.
+    ///
+    /// # Errors
+    /// If it lacks the markers.
+    pub fn replace_table(&self, documentation: &str) -> anyhow::Result<String> {
+        let [begin, end] = MARKERS;
+        let missing = "docs/performance.md lacks the markers of the table";
+        let (before, rest) = documentation.split_once(begin).context(missing)?;
+        let (_, after) = rest.split_once(end).context(missing)?;
+        Ok(format!("{before}{begin}{}{end}{after}", self.table()?))
+    }
+
+    /// The table in Markdown.
+    ///
+    /// # Errors
+    /// If text cannot be written, which memory does not do.
+    pub fn table(&self) -> anyhow::Result<String> {
         let mut text = String::new();
         writeln!(
             text,

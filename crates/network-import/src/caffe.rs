@@ -39,20 +39,20 @@ struct BlobShape {
 
 /// An array of weights.
 #[derive(Debug, Clone)]
-pub(super) struct Blob {
+pub(crate) struct Blob {
     /// Its dimensions.
-    pub(super) shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// Its values, row-major.
-    pub(super) values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
 }
 
 /// The arrays of every layer that has some.
 #[derive(Debug)]
-pub(super) struct CaffeNet(HashMap<String, Vec<Blob>>);
+pub(crate) struct CaffeNet(HashMap<String, Vec<Blob>>);
 
 impl CaffeNet {
     /// The `N` arrays of a layer.
-    pub(super) fn blobs<const N: usize>(&self, layer: &str) -> anyhow::Result<&[Blob; N]> {
+    pub(crate) fn blobs<const N: usize>(&self, layer: &str) -> anyhow::Result<&[Blob; N]> {
         let blobs = self.0.get(layer).with_context(|| format!("no layer {layer} with weights"))?;
         let found = blobs.len();
         blobs.as_slice().try_into().with_context(|| format!("{layer} has {found} arrays, not {N}"))
@@ -60,7 +60,7 @@ impl CaffeNet {
 }
 
 /// Reads a `.caffemodel`.
-pub(super) fn read(bytes: &[u8]) -> anyhow::Result<CaffeNet> {
+pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<CaffeNet> {
     let net = NetParameter::decode(bytes).context("not a Caffe model")?;
     let mut layers = HashMap::new();
     for layer in net.layer.into_iter().filter(|layer| !layer.blobs.is_empty()) {

@@ -8,17 +8,17 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{networks::Case, setup::Tools};
+use crate::{networks::Case, setup::Tools};
 
 /// An engine that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Engine {
+pub(crate) enum Engine {
     Rust(&'static str),
     Python(&'static str),
 }
 
 impl Engine {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust(name) | Self::Python(name) => name,
         }
@@ -26,8 +26,8 @@ impl Engine {
 }
 
 /// A running peer; it ends when it is dropped.
-pub(super) struct Peer {
-    pub(super) engine: Engine,
+pub(crate) struct Peer {
+    pub(crate) engine: Engine,
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -35,7 +35,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Starts an engine with a network and waits until it has run once.
-    pub(super) fn start(
+    pub(crate) fn start(
         tools: &Tools,
         engine: Engine,
         case: &Case,
@@ -81,7 +81,7 @@ impl Peer {
     }
 
     /// Runs the network once and returns the milliseconds.
-    pub(super) fn run(&mut self) -> anyhow::Result<f64> {
+    pub(crate) fn run(&mut self) -> anyhow::Result<f64> {
         writeln!(self.input).with_context(|| format!("{} is gone", self.engine.name()))?;
         Ok(self.answer()?.parse()?)
     }

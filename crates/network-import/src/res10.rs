@@ -4,7 +4,7 @@
 use anyhow::ensure;
 use weights_file::NamedTensor;
 
-use super::caffe::CaffeNet;
+use crate::caffe::CaffeNet;
 
 /// Caffe's default `eps` of `BatchNorm` layers.
 const EPSILON: f64 = 1e-5;
@@ -118,7 +118,7 @@ impl Collector<'_> {
 }
 
 /// All parameters of `Res10Ssd`. Layer names are those of `deploy.prototxt`.
-pub(super) fn tensors(net: &CaffeNet) -> anyhow::Result<Vec<NamedTensor>> {
+pub(crate) fn tensors(net: &CaffeNet) -> anyhow::Result<Vec<NamedTensor>> {
     let mut collect = Collector { net, tensors: Vec::new() };
 
     collect.affine("stem.input", "data_bn", "data_scale")?;

@@ -1,6 +1,6 @@
 //! MobileNetV2 without its top, as ONNX, batch norms folded.
 
-use super::keras::Keras;
+use crate::keras::Keras;
 use onnx_export::proto::{Attribute, Dim, Graph};
 
 /// The inverted residuals of Sandler et al. 2018, table 2, at width 1.0: expansion, output
@@ -19,7 +19,7 @@ const INVERTED_RESIDUALS: [(usize, usize, usize, usize); 7] = [
 
 /// Builds the graph: `image` `[batch, 3, 224, 224]`, RGB in [-1, 1], to `out_relu`
 /// `[batch, 1280, 7, 7]`. Nodes bear Keras's layer names.
-pub(super) fn onnx(keras: &Keras) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn onnx(keras: &Keras) -> anyhow::Result<Vec<u8>> {
     let sides = |sides: [usize; 3]| {
         let [channels, height, width] = sides.map(Dim::Fixed);
         [Dim::Symbolic("batch"), channels, height, width]
