@@ -2,6 +2,10 @@
 //!
 //! `manifest.toml` beside them names every file's content, source, licence and SHA-256; `NOTICES`
 //! has the licences. All are stored in half precision.
+//!
+//! ```
+//! assert!(mask_models::RES10_SSD.len() > 5_000_000);
+//! ```
 
 /// Bytes at an address that suits their floats, so that they are read where they lie.
 #[repr(align(64))]

@@ -114,3 +114,9 @@ pub fn exact_model(name: &str) -> Option<PathBuf> {
 pub fn reference_head() -> PathBuf {
     root().join("models/reference_head.bpk")
 }
+
+/// The examples of the documents, which `cargo test` compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../docs/architecture.md")]
+pub struct Documents;

@@ -29,7 +29,7 @@ const BATCH: usize = 16;
 
 /// Collects what the arguments ask for.
 pub(super) fn collect(args: &EvaluateArgs) -> anyhow::Result<EvaluationInput> {
-    let mut classes = ClassNames::new(&args.fold);
+    let mut classes = ClassNames::new(&args.merge_class);
     let input = match voc_folders(&args.dataset) {
         Some((annotations, images)) => {
             let images = read_voc(&annotations, &images)?;

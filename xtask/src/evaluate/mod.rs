@@ -13,7 +13,7 @@ use clap::Args;
 use mask_detector::DeviceChoice;
 use mask_metrics::{Evaluation, EvaluationConfig};
 
-/// Judge a head on class folders or annotated photographs, or judge predictions in a file.
+/// Evaluate a head on class folders or annotated photographs, or predictions in a file.
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     /// Folder with one folder of images for each class, or with `images` and `annotations`.
@@ -26,8 +26,8 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) predictions: Option<PathBuf>,
     /// Count a class as another, such as with_incorrect_mask=without_mask.
-    #[arg(long, value_name = "CLASS=CLASS", value_parser = parse_fold)]
-    pub(crate) fold: Vec<(String, String)>,
+    #[arg(long, alias = "fold", value_name = "CLASS=CLASS", value_parser = parse_merge)]
+    pub(crate) merge_class: Vec<(String, String)>,
     /// Judge class folders by the faces in the images, not by the whole images.
     #[arg(long)]
     pub(crate) face_crops: bool,
@@ -38,11 +38,11 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "CLASS")]
     pub(crate) positive: Option<String>,
     /// Precision that a threshold is wanted for.
-    #[arg(long, value_name = "PRECISION", default_value_t = 0.95)]
-    pub(crate) precision: f64,
-    /// Cost of a false positive, of a missed positive's cost of 1.
-    #[arg(long, value_name = "COST", default_value_t = 1.0)]
-    pub(crate) cost: f64,
+    #[arg(long, alias = "precision", value_name = "PRECISION", default_value_t = 0.95)]
+    pub(crate) target_precision: f64,
+    /// Cost of a false positive, where a false negative costs 1.
+    #[arg(long, alias = "cost", value_name = "COST", default_value_t = 1.0)]
+    pub(crate) false_positive_cost: f64,
     /// Folder to write the report to.
     #[arg(long, value_name = "DIR", default_value = "evaluation")]
     pub(crate) output: PathBuf,
@@ -51,7 +51,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) device: DeviceChoice,
 }
 
-fn parse_fold(text: &str) -> Result<(String, String), String> {
+fn parse_merge(text: &str) -> Result<(String, String), String> {
     let (from, to) = text.split_once('=').ok_or("give CLASS=CLASS")?;
     Ok((from.to_owned(), to.to_owned()))
 }
@@ -59,8 +59,11 @@ fn parse_fold(text: &str) -> Result<(String, String), String> {
 /// Runs the task.
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
     let output = &args.output;
-    if !(0.0..=1.0).contains(&args.precision) || args.cost.is_nan() || args.cost < 0.0 {
-        bail!("--precision must be from 0 to 1, and --cost not below 0");
+    if !(0.0..=1.0).contains(&args.target_precision)
+        || args.false_positive_cost.is_nan()
+        || args.false_positive_cost < 0.0
+    {
+        bail!("--target-precision must be from 0 to 1, and --false-positive-cost not below 0");
     }
     fs::create_dir_all(output).with_context(|| format!("cannot create {}", output.display()))?;
     let input = input::collect(args)?;
@@ -71,7 +74,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<()> {
                 format!("no class `{name}`; there are {}", input.classes.join(", "))
             })?;
     }
-    config.target_precision = args.precision;
-    config.false_positive_cost = args.cost;
+    config.target_precision = args.target_precision;
+    config.false_positive_cost = args.false_positive_cost;
     report::write(output, &input, &Evaluation::compute(&input, &config))
 }

@@ -76,7 +76,6 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let settings = args.settings.settings()?;
     let output = &args.output;
     fs::create_dir_all(output).with_context(|| format!("cannot create {}", output.display()))?;
-    // What cannot be written is better known before an hour's work than after.
     let probe = tempfile::NamedTempFile::new_in(output);
     probe.with_context(|| format!("cannot write into {}", output.display()))?;
     let checkpoint = output.join(outputs::CHECKPOINT);

@@ -119,8 +119,8 @@ pub(crate) struct SettingsArgs {
     seed: Option<u64>,
     /// Which epoch's head is kept: last, loss (lowest on validation) or accuracy (highest) [default:
     /// last].
-    #[arg(long, value_parser = named::<SelectBest>)]
-    keep: Option<SelectBest>,
+    #[arg(long, alias = "keep", value_parser = named::<SelectBest>)]
+    select_best: Option<SelectBest>,
     /// Stop after so many epochs without improvement [default: never].
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<usize>,
@@ -128,8 +128,8 @@ pub(crate) struct SettingsArgs {
     #[arg(long)]
     balance_classes: bool,
     /// Train on the faces that the detector finds, or (both) on them and the whole images.
-    #[arg(long, value_name = "WHICH", num_args = 0..=1, default_missing_value = "faces", value_enum)]
-    face_crops: Option<Input>,
+    #[arg(long, alias = "face-crops", value_name = "WHICH", num_args = 0..=1, default_missing_value = "faces", value_enum)]
+    input: Option<Input>,
     /// Fraction of the images kept for validation [default: 0.2].
     #[arg(long, value_name = "FRACTION")]
     validation: Option<f64>,
@@ -181,10 +181,10 @@ impl SettingsArgs {
         set(&mut training.hidden, self.hidden);
         set(&mut training.seed, self.seed);
         set(&mut training.schedule, self.schedule);
-        set(&mut selection.keep, self.keep);
+        set(&mut selection.keep, self.select_best);
         set(&mut selection.patience, self.patience);
         selection.balance_classes |= self.balance_classes;
-        set(&mut data.input, self.face_crops);
+        set(&mut data.input, self.input);
         set(&mut data.validation, self.validation);
         set(&mut data.max_unreadable, self.max_unreadable);
         set(&mut data.margin, self.margin);
@@ -207,7 +207,7 @@ impl Settings {
         TrainError::check_range("margin", data.margin.into(), -0.4, 10.0)?;
         ensure!(
             selection.patience == 0 || selection.keep != SelectBest::Last,
-            "patience needs something that can improve: give --keep loss or --keep accuracy with it"
+            "patience needs something that can improve: give --select-best loss or accuracy with it"
         );
         Ok(())
     }
