@@ -1,9 +1,9 @@
 //! Images of one size, resized and normalised: the one way into both networks.
 
 use fast_image_resize::{
-    FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
-    images::{TypedCroppedImage, TypedImage, TypedImageRef},
-    pixels::{U8, U8x3, U8x4},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 use geometry::{ImageSize, PixelRect};
 
@@ -51,8 +51,7 @@ impl NetworkInput {
         self.push_rect(image, PixelRect::of_image(image.size()))
     }
 
-    /// Resizes a rectangle straight out of an image and appends it. Pixels outside the rectangle do
-    /// not matter.
+    /// Resizes a rectangle of an image and appends it. Pixels outside the rectangle do not matter.
     ///
     /// # Errors
     /// If the rectangle is empty or reaches beyond the image.
@@ -65,32 +64,17 @@ impl NetworkInput {
         if !rect.is_inside(image.size()) {
             return Err(ViewError::Outside { rect });
         }
-        match image.format() {
-            PixelFormat::Rgb => self.append(&resize::<U8x3>(&image, rect, self.size)?, |p| p.0),
-            PixelFormat::Bgr => self.append(&resize::<U8x3>(&image, rect, self.size)?, |p| {
-                let [blue, green, red] = p.0;
-                [red, green, blue]
-            }),
-            PixelFormat::Rgba => self.append(&resize::<U8x4>(&image, rect, self.size)?, |p| {
-                let [red, green, blue, _] = p.0;
-                [red, green, blue]
-            }),
-            PixelFormat::Grey => {
-                self.append(&resize::<U8>(&image, rect, self.size)?, |p| [p.0; 3]);
-            }
-        }
-        Ok(())
-    }
-
-    fn append<P: PixelTrait>(&mut self, resized: &TypedImage<'_, P>, rgb: impl Fn(&P) -> [u8; 3]) {
-        let pixels = resized.pixels();
-        self.values.reserve(3 * pixels.len());
+        let resized = resize(&image, rect, self.size)?;
         let Normalization { bgr, divisor, offset } = self.normalization;
-        self.values.extend(pixels.iter().flat_map(|pixel| {
-            let [red, green, blue] = rgb(pixel).map(|value| f32::from(value) / divisor);
-            let [first, last] = if bgr { [blue, red] } else { [red, blue] };
+        // The network's first channel is the image's first one, or its last.
+        let swapped = bgr != (image.format() == PixelFormat::Bgr);
+        self.values.reserve(3 * resized.pixels().len());
+        self.values.extend(resized.pixels().iter().flat_map(|pixel| {
+            let [first, green, last] = pixel.0.map(|value| f32::from(value) / divisor);
+            let [first, last] = if swapped { [last, first] } else { [first, last] };
             [first - offset[0], green - offset[1], last - offset[2]]
         }));
+        Ok(())
     }
 
     /// Number of images.
@@ -124,21 +108,18 @@ impl NetworkInput {
     }
 }
 
-fn resize<P: PixelTrait>(
+/// One instance for every format and both networks: fast_image_resize is generic over the pixels and
+/// the kind of view, and each instance is more than a megabyte of code.
+fn resize(
     image: &ImageView<'_>,
     rect: PixelRect,
     size: ImageSize,
-) -> Result<TypedImage<'static, P>, ViewError> {
-    let (rows, width, rect) = image.rows(rect);
-    let outside = |_| ViewError::Outside { rect };
-    let PixelRect { x, y, width: columns, height } = rect;
-    let source = TypedImageRef::<P>::from_buffer(width as u32, height, &rows)
+) -> Result<TypedImage<'static, U8x3>, ViewError> {
+    let pixels = image.three_channels(rect);
+    let source = TypedImageRef::<U8x3>::from_buffer(rect.width, rect.height, &pixels)
         .map_err(|_| ViewError::Outside { rect })?;
-    let source = TypedCroppedImage::from_ref(&source, x, y, columns, height).map_err(outside)?;
     let mut resized = TypedImage::new(size.width, size.height);
-    let linear = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear))
-        .use_alpha(false);
+    let linear = ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear));
     Resizer::new()
         .resize_typed(&source, &mut resized, &linear)
         .map_err(|_| ViewError::Outside { rect })?;

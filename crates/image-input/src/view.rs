@@ -127,27 +127,27 @@ impl<'a> ImageView<'a> {
         self.format
     }
 
-    /// The bytes of the rows of a rectangle, and the width in pixels of what they show: without
-    /// gaps, of whole pixels. Copies only where the stride is not a multiple of a pixel.
-    pub(crate) fn rows(&self, rect: PixelRect) -> (Cow<'a, [u8]>, usize, PixelRect) {
+    /// The pixels of a rectangle inside the image, three bytes each, without gaps; blue first if the
+    /// image has it so. Copies what is not like that already.
+    pub(crate) fn three_channels(&self, rect: PixelRect) -> Cow<'a, [u8]> {
         let pixel = self.format.bytes();
-        let (first, rows) = (rect.y as usize * self.stride, rect.height as usize);
-        if self.stride.is_multiple_of(pixel) {
-            // Gaps are columns that nobody looks at; only the last row may lack them.
-            let width = self.stride / pixel;
-            let end = first + self.stride * rows;
-            if end <= self.data.len() {
-                let data = Cow::Borrowed(&self.data[first..end]);
-                return (data, width, PixelRect { y: 0, ..rect });
+        let (row, rows) = (rect.width as usize * pixel, rect.height as usize);
+        let start = |y: usize| (rect.y as usize + y) * self.stride + rect.x as usize * pixel;
+        if pixel == 3 && (self.stride == row || rows == 1) {
+            return Cow::Borrowed(&self.data[start(0)..start(0) + row * rows]);
+        }
+        let mut pixels = Vec::with_capacity(3 * rect.width as usize * rows);
+        for y in 0..rows {
+            let bytes = &self.data[start(y)..start(y) + row];
+            match self.format {
+                PixelFormat::Rgb | PixelFormat::Bgr => pixels.extend_from_slice(bytes),
+                PixelFormat::Rgba => {
+                    pixels.extend(bytes.as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]));
+                }
+                PixelFormat::Grey => pixels.extend(bytes.iter().flat_map(|grey| [*grey; 3])),
             }
         }
-        let row = rect.width as usize * pixel;
-        let mut data = Vec::with_capacity(row * rows);
-        for y in 0..rows {
-            let start = first + y * self.stride + rect.x as usize * pixel;
-            data.extend_from_slice(&self.data[start..start + row]);
-        }
-        (Cow::Owned(data), rect.width as usize, PixelRect { x: 0, y: 0, ..rect })
+        Cow::Owned(pixels)
     }
 
     /// The image as owned RGB pixels.
