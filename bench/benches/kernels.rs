@@ -61,7 +61,7 @@ fn convolution<const ISA: usize>(bencher: Bencher<'_, '_>, case: Case) {
 
 #[divan::bench]
 fn backbone(bencher: Bencher<'_, '_>) {
-    let network = Backbone::load(None, &Device::flex()).unwrap();
+    let network = Backbone::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
     let plan = Plan::compile(&network, [1, 3, 224, 224], Backbone::forward).unwrap();
     bench(bencher, &plan, [1, 224, 224, 3], 300_000_000);
 }
@@ -71,7 +71,7 @@ fn face_network(bencher: Bencher<'_, '_>) {
     let network = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
     let plan = Plan::compile(&network, [1, 3, 300, 300], |network, input| {
         let output = network.forward(input);
-        (output.locations, output.confidences)
+        (output.box_deltas, output.class_logits)
     })
     .unwrap();
     bench(bencher, &plan, [1, 300, 300, 3], 1_180_000_000);

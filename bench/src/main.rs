@@ -12,11 +12,11 @@ use std::{
 
 use anyhow::Context;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_onnx::export::OnnxExporter;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use face_ssd::{WeightsSource, network::Res10Ssd};
-use fused_cpu::{Plan, Workspace};
+use fused_cpu::{Graph, Plan, Workspace};
 use mask_model::Backbone;
+use onnx_export::{Export, ExportOutput};
 use rten_tensor::prelude::*;
 use tract_onnx::prelude::*;
 
@@ -104,7 +104,7 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The input: the same numbers for every engine, which care not what they are.
+/// The input: the same numbers for every engine; the values do not matter.
 fn values(args: &ServeArgs) -> Vec<f32> {
     let count = args.batch * args.height * args.width * 3;
     (0..count).map(|at| (at * 7919 % 255) as f32 / 127.5 - 1.0).collect()
@@ -119,13 +119,13 @@ fn face_network() -> anyhow::Result<Res10Ssd> {
 }
 
 fn backbone() -> anyhow::Result<Backbone> {
-    Ok(Backbone::load(None, &Device::flex())?)
+    Ok(Backbone::load(&WeightsSource::Embedded, &Device::flex())?)
 }
 
 /// The face network as the peers see it: everything but the decoding of boxes.
 fn face_outputs(network: &Res10Ssd, input: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
     let output = network.forward(input);
-    (output.locations, output.confidences)
+    (output.box_deltas, output.class_logits)
 }
 
 fn fused(args: &ServeArgs) -> anyhow::Result<Run> {
@@ -155,9 +155,9 @@ fn burn(args: &ServeArgs) -> anyhow::Result<Run> {
         Network::Face => {
             let network = face_network()?;
             Box::new(move || {
-                let (locations, confidences) = face_outputs(&network, input());
-                locations.try_into_data()?;
-                confidences.try_into_data()?;
+                let (box_deltas, class_logits) = face_outputs(&network, input());
+                box_deltas.try_into_data()?;
+                class_logits.try_into_data()?;
                 Ok(())
             })
         }
@@ -191,10 +191,16 @@ fn rten(args: &ServeArgs) -> anyhow::Result<Run> {
 }
 
 fn export_face(height: usize, width: usize, output: PathBuf) -> anyhow::Result<()> {
-    let device = Device::flex();
-    let input = Tensor::<4>::zeros([1, 3, height, width], &device);
-    // burn-onnx knows no permutation and no softmax, so the peers are spared those.
-    let predictions = Res10Ssd::predictions;
-    OnnxExporter::new().export(&face_network()?, input, predictions)?.save(output)?;
-    Ok(())
+    let graph = Graph::trace(&face_network()?, [1, 3, height, width], face_outputs)?;
+    let export = Export {
+        name: "face-detector",
+        graph: &graph,
+        input_size: Some([height, width]),
+        outputs: &[
+            ExportOutput { name: "box_deltas", values: 4, rows: true },
+            ExportOutput { name: "class_logits", values: 2, rows: true },
+        ],
+        metadata: &[],
+    };
+    Ok(std::fs::write(output, export.encode("mask-bench")?)?)
 }
