@@ -38,7 +38,7 @@ impl Clamp {
     /// As [`Lanes`]'.
     #[inline(always)]
     pub(crate) unsafe fn apply<V: Lanes>(&self, value: V) -> V {
-        // The bound stands first, for x86's maximum of a number and NaN is its second operand.
+        // The bound is the first operand, because x86's maximum of a number and NaN is the second.
         unsafe { V::splat(self.max).min(V::splat(self.min).max(value)) }
     }
 }

@@ -20,7 +20,7 @@ pub fn is_image_name(path: &Path) -> bool {
     ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled())
 }
 
-/// The image files in `folder` and the folders in it, sorted by path, judged by their names.
+/// The image files in `folder` and the folders in it, sorted by path, known by their names.
 ///
 /// Links are followed. The folder `except` is left out.
 ///

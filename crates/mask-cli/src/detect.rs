@@ -16,8 +16,8 @@ use image_input::{DecodeLimits, ImageView, decode_file};
 use mask_detector::{Annotator, FaceDetection, MaskDetector, MaskDetectorConfig, WeightsSource};
 
 use crate::{
+    annotated_output,
     args::{DetectArgs, Format},
-    drawn,
     format::{Printer, printer},
     inputs::{self, Input},
     interrupt::Interrupt,
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         bail!("no images given: the list on standard input is empty");
     }
     let targets = match &args.output {
-        Some(folder) => drawn::plan(folder, &inputs)?,
+        Some(folder) => annotated_output::plan(folder, &inputs)?,
         None => vec![None; inputs.len()],
     };
     if let Some(threads) = args.threads {
@@ -251,7 +251,7 @@ impl Session<'_> {
     ) -> anyhow::Result<()> {
         let start = Instant::now();
         self.annotator.draw(&mut image, faces);
-        let result = drawn::write(&image, target);
+        let result = annotated_output::write(&image, target);
         self.timing.draw += start.elapsed();
         result
     }

@@ -1,11 +1,11 @@
 //! `mask-cli`: the command line of the face-mask detector. Glue only.
 //!
-//! The way of an image: `inputs` lists the files, `drawn` plans where drawn images go, `detect`
+//! The way of an image: `inputs` lists the files, `annotated_output` plans where drawn images go, `detect`
 //! decodes, runs the networks, draws and writes; `format` prints the results.
 
+mod annotated_output;
 mod args;
 mod detect;
-mod drawn;
 mod format;
 mod inputs;
 mod interrupt;

@@ -12,7 +12,7 @@ use crate::{DatasetError, LabeledSet, Sample};
 /// for [`inspect`](crate::inspect) to say. Links are followed.
 ///
 /// # Errors
-/// If `root` is no folder or cannot be read, holds fewer than two classes or a class without files.
+/// If `root` is not a folder or cannot be read, holds fewer than two classes or a class without files.
 pub fn class_folders(root: &Path) -> Result<LabeledSet, DatasetError> {
     if !root.is_dir() {
         return Err(DatasetError::NoFolder { root: root.to_path_buf() });

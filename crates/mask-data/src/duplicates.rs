@@ -38,7 +38,7 @@ pub struct Duplicates {
 /// Finds exact and near duplicates, mirrored ones included: pairs whose hashes differ in `distance` bits
 /// or fewer.
 ///
-/// Samples of the same image are always in one group, but are no pair.
+/// Samples of the same image are always in one group, but are not a pair.
 pub fn find_duplicates(inspected: &InspectedSet, distance: u32) -> Duplicates {
     let (samples, info) = (&inspected.set.samples, &inspected.info);
     let mut pairs: Vec<DuplicatePair> = (0..samples.len())

@@ -90,7 +90,7 @@ impl SplitFile {
     /// Reads a division: JSON with the lists `train` and `validation` (or `test`, or `val`).
     ///
     /// # Errors
-    /// If the file cannot be read or is no such JSON.
+    /// If the file cannot be read or is not such JSON.
     pub fn read(path: &Path) -> Result<Self, SplitError> {
         let failed = |reason: String| SplitError { path: path.to_path_buf(), reason };
         let bytes = fs::read(path).map_err(|error| failed(format!("cannot be read: {error}")))?;

@@ -15,7 +15,7 @@ pub(super) fn generate(onnx: &Path, folder: &Path) -> anyhow::Result<Vec<NamedTe
     let scratch = tempfile::tempdir()?;
     let input = onnx.to_str().context("the models folder's path is not UTF-8")?;
     let output = scratch.path().to_str().context("the temporary folder's path is not UTF-8")?;
-    // burn-onnx logs every node; whoever came first decides where to, so this is nowhere.
+    // burn-onnx logs every node; the first default that is set wins, so set one that drops them.
     let _ = tracing_core::dispatcher::set_global_default(tracing_core::Dispatch::none());
     ModelGen::new().input(input).out_dir(output).load_strategy(LoadStrategy::None).run_from_cli();
 

@@ -46,7 +46,7 @@ pub(super) const REFERENCE_HEAD: Origin = Origin {
 pub(super) const HEAD: Origin = Origin {
     content: "the default classifier head: dense 128 with ReLU, dense 2",
     source: "trained by `cargo xtask train` on the 1376 photographs of the reference's data set, as \
-             docs/training.md says; the images themselves are no part of it",
+             docs/training.md says; the images themselves are not part of it",
     licence: "MIT OR Apache-2.0, as this project",
 };
 

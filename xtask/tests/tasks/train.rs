@@ -202,7 +202,7 @@ fn a_preview_shows_what_training_sees() {
     succeed(folder.path(), &["preview", "--dataset", "data", "--pictures", "3", "--views", "2"]);
     let sheet = image::open(folder.path().join("preview.png")).unwrap().to_rgb8();
     assert_eq!(sheet.dimensions(), (480, 480));
-    // The views are no copies of the image beside them.
+    // The views are not copies of the image beside them.
     let part = |x: u32| image::imageops::crop_imm(&sheet, x, 0, 160, 160).to_image();
     assert_ne!(part(0), part(160));
     assert_ne!(part(160), part(320));

@@ -225,7 +225,7 @@ impl Lanes for Portable {
     }
 }
 
-/// One float, for the channels that fill no vector.
+/// One float, for the channels that do not fill a vector.
 impl Lanes for f32 {
     const COUNT: usize = 1;
     const REGISTERS: usize = 16;

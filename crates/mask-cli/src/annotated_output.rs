@@ -17,7 +17,7 @@ use crate::inputs::Input;
 /// Quality of written JPEG files, 1 to 100: high enough that thin lines stay clean.
 const JPEG_QUALITY: u8 = 92;
 
-/// Plans where each input's drawn image goes; `None` for inputs that are no images.
+/// Plans where each input's drawn image goes; `None` for inputs that are not images.
 ///
 /// # Errors
 /// If the folder cannot be written to, or a drawn image would replace an input.
