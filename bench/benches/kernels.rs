@@ -68,7 +68,7 @@ fn backbone(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn face_network(bencher: Bencher<'_, '_>) {
-    let network = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
+    let (network, _) = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
     let plan = Plan::compile(&network, [1, 3, 300, 300], |network, input| {
         let output = network.forward(input);
         (output.box_deltas, output.class_logits)

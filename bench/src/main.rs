@@ -115,7 +115,7 @@ fn channels_first(args: &ServeArgs) -> [usize; 4] {
 }
 
 fn face_network() -> anyhow::Result<Res10Ssd> {
-    Ok(Res10Ssd::load(&WeightsSource::Embedded, &Device::flex())?)
+    Ok(Res10Ssd::load(&WeightsSource::Embedded, &Device::flex())?.0)
 }
 
 fn backbone() -> anyhow::Result<Backbone> {

@@ -36,7 +36,7 @@ fn relative(ours: &[f32], theirs: &[f32]) -> f32 {
 
 #[test]
 fn the_face_network_equals_flex() {
-    let network = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
+    let (network, _) = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
     for isa in Isa::available() {
         let plan = Plan::compile_for(isa, &network, [1, 3, 300, 300], |network, input| {
             let output = network.forward(input);

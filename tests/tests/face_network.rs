@@ -31,13 +31,13 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 fn embedded(device: &Device) -> Res10Ssd {
-    Res10Ssd::load(&WeightsSource::Embedded, device).unwrap()
+    Res10Ssd::load(&WeightsSource::Embedded, device).unwrap().0
 }
 
 /// Exact weights, if they were imported.
 fn exact(device: &Device) -> Option<Res10Ssd> {
     let weights = WeightsFile::open(&exact_model("res10_ssd.bpk")?, NETWORK_NAME).unwrap();
-    Some(weights.load_into(Res10Ssd::new(device)).unwrap())
+    Some(weights.load_into(Res10Ssd::new(PriorLayout::Caffe, device)).unwrap())
 }
 
 /// The network with exact weights, and tolerances for them; or the embedded one with those of half

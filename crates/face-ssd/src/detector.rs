@@ -34,8 +34,8 @@ pub struct FaceDetectorConfig {
     /// Size at which images enter the network. Default: a long side of 560 pixels, the best on
     /// photographs with boxes (docs/performance.md has the table).
     pub input_size: InputSize,
-    /// Where the prior boxes stand. Default: [`PriorLayout::Corrected`].
-    pub prior_layout: PriorLayout,
+    /// The prior boxes. Default: those that the weights were trained with.
+    pub prior_layout: Option<PriorLayout>,
     /// Which boxes become faces.
     pub postprocess: PostprocessConfig,
     /// Maximum number of images that enter the network at once. Default: 8.
@@ -50,7 +50,7 @@ impl Default for FaceDetectorConfig {
     fn default() -> Self {
         Self {
             input_size: InputSize::LongSide(560),
-            prior_layout: PriorLayout::Corrected,
+            prior_layout: None,
             postprocess: PostprocessConfig::default(),
             max_batch: 8,
             weights: WeightsSource::Embedded,
@@ -64,7 +64,7 @@ impl FaceDetectorConfig {
     pub fn reference() -> Self {
         Self {
             input_size: InputSize::REFERENCE,
-            prior_layout: PriorLayout::Caffe,
+            prior_layout: Some(PriorLayout::Caffe),
             ..Self::default()
         }
     }
@@ -85,8 +85,26 @@ impl FaceDetector {
     /// If the weights cannot be used, the input size is out of range, or the network cannot be
     /// prepared for the device.
     pub fn new(config: FaceDetectorConfig, device: &Device) -> Result<Self, FaceSsdError> {
+        let (network, trained) = Res10Ssd::load(&config.weights, device)?;
+        Self::from_network(network, trained, config, device)
+    }
+
+    /// A detector with a network at hand, which lives on `device` and was trained with a layout of
+    /// prior boxes; `config.weights` is not used.
+    ///
+    /// # Errors
+    /// As [`FaceDetector::new`].
+    pub fn from_network(
+        network: Res10Ssd,
+        trained: PriorLayout,
+        config: FaceDetectorConfig,
+        device: &Device,
+    ) -> Result<Self, FaceSsdError> {
         config.input_size.validate()?;
-        let network = Res10Ssd::load(&config.weights, device)?;
+        let layout = config.prior_layout.unwrap_or(trained);
+        if !layout.shares_weights(trained) {
+            return Err(FaceSsdError::PriorLayout { asked: layout, trained });
+        }
         // Any size will do: a plan then runs at every other.
         let side = InputSize::MIN_SIDE as usize;
         let forward = |network: &Res10Ssd, input| {
@@ -94,7 +112,7 @@ impl FaceDetector {
             (box_deltas, class_logits)
         };
         let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;
-        let priors = PriorCache::new(config.prior_layout);
+        let priors = PriorCache::new(layout);
         Ok(Self { config, runner, priors })
     }
 

@@ -4,6 +4,8 @@ use fused_cpu::{CompileError, RunnerError};
 use image_input::ViewError;
 use weights_file::WeightsError;
 
+use crate::PriorLayout;
+
 /// An error of the face detector.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,8 +20,16 @@ pub enum FaceSsdError {
     #[error("invalid input size `{0}`; valid are a side such as 300, WIDTHxHEIGHT, and long:N")]
     ParseInputSize(String),
     /// A text is not a prior layout.
-    #[error("invalid prior layout `{0}`; valid are corrected and caffe")]
+    #[error("invalid prior layout `{0}`; valid are corrected, squares and caffe")]
     ParsePriorLayout(String),
+    /// The weights were trained with other prior boxes.
+    #[error("the face network's weights are of the prior layout {trained}, not {asked}")]
+    PriorLayout {
+        /// What was asked for.
+        asked: PriorLayout,
+        /// What the weights were trained with.
+        trained: PriorLayout,
+    },
     /// The image cannot be used.
     #[error(transparent)]
     Image(#[from] ViewError),

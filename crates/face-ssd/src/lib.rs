@@ -25,6 +25,8 @@ mod input_size;
 pub mod network;
 mod postprocess;
 mod priors;
+#[cfg(feature = "train")]
+pub mod train;
 mod weights;
 
 pub use detector::{Face, FaceDetector, FaceDetectorConfig};
@@ -33,5 +35,5 @@ pub use fused_cpu::Engine;
 pub use input_size::{InputSize, MEAN_BGR, NORMALIZATION};
 pub use postprocess::{Detection, PostprocessConfig};
 pub use priors::{MatchConfig, PriorBox, PriorBoxes, PriorLayout, PriorMatch, VARIANCES};
-pub use weights::NETWORK_NAME;
+pub use weights::{NETWORK_NAME, encode_weights};
 pub use weights_file::WeightsSource;

@@ -33,16 +33,29 @@ const LEVELS: [PriorLevel; 6] = [
     PriorLevel { min_size: 264.0, max_size: 315.0, aspect_ratios: &[2.0], caffe_step: 300.0, step_is_stride: false },
 ];
 
-/// Number of prior boxes per cell of each feature map.
-pub(crate) const PRIORS_PER_CELL: [usize; 6] = {
-    let mut counts = [0; 6];
-    let mut level = 0;
-    while level < 6 {
-        counts[level] = 2 + 2 * LEVELS[level].aspect_ratios.len();
-        level += 1;
+/// A prior of every cell of a feature map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct CellPrior {
+    width: f32,
+    height: f32,
+    /// Distance of its centre from the cell's, right and down, in cells.
+    offset: [f32; 2],
+    /// The prior of `deploy.prototxt` on the same map whose weights it starts with.
+    pub(crate) starts_as: usize,
+}
+
+impl CellPrior {
+    fn square(side: f32, starts_as: usize) -> Self {
+        Self { width: side, height: side, offset: [0.0; 2], starts_as }
     }
-    counts
-};
+
+    /// Four squares in the quarters of a cell: a face much smaller than the distance of two cells
+    /// overlaps no prior in their middles.
+    fn quarters(side: f32, starts_as: usize) -> [Self; 4] {
+        [[-0.25, -0.25], [0.25, -0.25], [-0.25, 0.25], [0.25, 0.25]]
+            .map(|offset| Self { offset, ..Self::square(side, starts_as) })
+    }
+}
 
 /// Where the centres of the prior boxes stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -53,6 +66,10 @@ pub enum PriorLayout {
     /// last two.
     #[default]
     Corrected,
+    /// The centres of [`PriorLayout::Corrected`], other boxes: squares alone, which any face
+    /// overlaps well, from 11 pixels on (those of 11 and 15 four times per cell, as FaceBoxes
+    /// densifies its anchors) up to 560. Needs weights that were trained with it.
+    Squares,
     /// The steps of `deploy.prototxt`. Those of the last two maps, 100 and 300 pixels over 5 x 5
     /// cells, put priors far outside the image and so yield ghost boxes. For parity with OpenCV.
     Caffe,
@@ -62,6 +79,7 @@ impl fmt::Display for PriorLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Corrected => "corrected",
+            Self::Squares => "squares",
             Self::Caffe => "caffe",
         })
     }
@@ -73,9 +91,34 @@ impl FromStr for PriorLayout {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "corrected" => Ok(Self::Corrected),
+            "squares" => Ok(Self::Squares),
             "caffe" => Ok(Self::Caffe),
             _ => Err(FaceSsdError::ParsePriorLayout(text.to_owned())),
         }
+    }
+}
+
+impl PriorLayout {
+    /// The priors of a cell of each feature map.
+    pub(crate) fn cell_priors(self) -> [Vec<CellPrior>; 6] {
+        let mut levels = [const { Vec::new() }; 6];
+        for (priors, level) in levels.iter_mut().zip(&LEVELS) {
+            *priors = level.priors();
+            if self == Self::Squares {
+                priors.truncate(2);
+            }
+        }
+        if self == Self::Squares {
+            let small = [11.0, 15.0].into_iter().flat_map(|side| CellPrior::quarters(side, 0));
+            levels[0].extend(small.chain([CellPrior::square(21.0, 0)]));
+            levels[5].extend([400.0, 560.0].map(|side| CellPrior::square(side, 1)));
+        }
+        levels
+    }
+
+    /// Whether a network with as many outputs for one layout can be used with the other.
+    pub(crate) fn shares_weights(self, other: Self) -> bool {
+        (self == Self::Squares) == (other == Self::Squares)
     }
 }
 
@@ -130,6 +173,7 @@ impl PriorBox {
 /// Thresholds of [`PriorBoxes::match_to`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MatchConfig {
     /// A prior of at least this IoU with a face is to find it. Default: 0.5, as in SSD's paper.
     pub positive_iou: f32,
@@ -166,23 +210,22 @@ impl PriorBoxes {
         let ImageSize { width, height } = size;
         let (input_width, input_height) = (width as f32, height as f32);
         let mut priors = Vec::new();
-        for (level, (columns, rows)) in LEVELS.iter().zip(feature_map_sizes(width, height)) {
+        let maps = LEVELS.iter().zip(layout.cell_priors()).zip(feature_map_sizes(width, height));
+        for ((level, cell), (columns, rows)) in maps {
             let (step_x, step_y) = match layout {
-                PriorLayout::Corrected if !level.step_is_stride => {
+                PriorLayout::Corrected | PriorLayout::Squares if !level.step_is_stride => {
                     (input_width / columns as f32, input_height / rows as f32)
                 }
-                PriorLayout::Corrected | PriorLayout::Caffe => (level.caffe_step, level.caffe_step),
+                _ => (level.caffe_step, level.caffe_step),
             };
             for row in 0..rows {
                 for column in 0..columns {
-                    for (width, height) in level.sizes() {
-                        priors.push(PriorBox {
-                            center_x: (column as f32 + 0.5) * step_x / input_width,
-                            center_y: (row as f32 + 0.5) * step_y / input_height,
-                            width: width / input_width,
-                            height: height / input_height,
-                        });
-                    }
+                    priors.extend(cell.iter().map(|prior| PriorBox {
+                        center_x: (column as f32 + 0.5 + prior.offset[0]) * step_x / input_width,
+                        center_y: (row as f32 + 0.5 + prior.offset[1]) * step_y / input_height,
+                        width: prior.width / input_width,
+                        height: prior.height / input_height,
+                    }));
                 }
             }
         }
@@ -228,15 +271,18 @@ impl PriorBoxes {
 }
 
 impl PriorLevel {
-    /// Width and height of each prior of a cell, in Caffe's order.
-    fn sizes(&self) -> impl Iterator<Item = (f32, f32)> + '_ {
+    /// The priors of a cell, in Caffe's order.
+    fn priors(&self) -> Vec<CellPrior> {
         let mean = (self.min_size * self.max_size).sqrt();
         let squares = [(self.min_size, self.min_size), (mean, mean)];
-        let rectangles = self.aspect_ratios.iter().flat_map(move |ratio| {
+        let rectangles = self.aspect_ratios.iter().flat_map(|ratio| {
             let (long, short) = (self.min_size * ratio.sqrt(), self.min_size / ratio.sqrt());
             [(long, short), (short, long)]
         });
-        squares.into_iter().chain(rectangles)
+        let sizes = squares.into_iter().chain(rectangles).enumerate();
+        let prior =
+            |(starts_as, (width, height))| CellPrior { width, height, offset: [0.0; 2], starts_as };
+        sizes.map(prior).collect()
     }
 }
 
@@ -264,7 +310,7 @@ mod tests {
         // Cells and priors per cell as documents of the Caffe model give them: 8892 priors in all.
         let maps = feature_map_sizes(300, 300);
         assert_eq!(maps.map(|(columns, _)| columns), [38, 19, 10, 5, 5, 5]);
-        assert_eq!(PRIORS_PER_CELL, [4, 6, 6, 6, 4, 4]);
+        assert_eq!(PriorLayout::Caffe.cell_priors().map(|cell| cell.len()), [4, 6, 6, 6, 4, 4]);
         for layout in [PriorLayout::Caffe, PriorLayout::Corrected] {
             assert_eq!(PriorBoxes::new(layout, (300, 300).into()).as_slice().len(), 8892);
         }
@@ -283,6 +329,27 @@ mod tests {
             };
             assert!(farthest(PriorLayout::Corrected) < 64.0);
             assert!(farthest(PriorLayout::Caffe) > 100.0);
+        }
+    }
+
+    #[test]
+    fn every_face_overlaps_a_square() {
+        // Of faces as broad as high, from 11 pixels to the whole image, wherever they stand: at
+        // least half of a prior and a face are common to both.
+        for side in [352, 560] {
+            let priors = PriorBoxes::new(PriorLayout::Squares, (side, side).into());
+            for step in 0..400 {
+                let unit =
+                    |number: u32| (step as f32 * [0.618, 0.414, 0.732][number as usize]).fract();
+                let length = 11.0 / side as f32 * (side as f32 / 11.0).powf(unit(0));
+                let (x, y) = (unit(1) * (1.0 - length), unit(2) * (1.0 - length));
+                let face = UnitBox { x_min: x, y_min: y, x_max: x + length, y_max: y + length };
+                let best =
+                    priors.0.iter().map(|prior| prior.to_box().iou(&face)).fold(0.0, f32::max);
+                // Between the large maps' coarse cells, somewhat less.
+                let wanted = if length * (side as f32) < 120.0 { 0.45 } else { 0.35 };
+                assert!(best > wanted, "{face:?} of {}: {best}", length * side as f32);
+            }
         }
     }
 
@@ -322,7 +389,7 @@ mod tests {
 
     #[test]
     fn layouts_parse_back_from_their_names() {
-        for layout in [PriorLayout::Caffe, PriorLayout::Corrected] {
+        for layout in [PriorLayout::Caffe, PriorLayout::Corrected, PriorLayout::Squares] {
             assert_eq!(layout.to_string().parse::<PriorLayout>().unwrap(), layout);
         }
         assert!("other".parse::<PriorLayout>().is_err());

@@ -66,6 +66,30 @@ pub struct Layer {
     pub activation: Activation,
 }
 
+/// A parameter of a layer that a training can change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// What the caller calls it: for a Burn module, the path in it.
+    pub name: String,
+    /// The value that its layer makes.
+    pub layer: ValueId,
+    /// Which of the layer's parameters it is.
+    pub slot: Slot,
+}
+
+/// The parameters of layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// [`Convolution::weights`](crate::ops::Convolution::weights).
+    Weights,
+    /// [`Convolution::bias`](crate::ops::Convolution::bias).
+    Bias,
+    /// [`Affine::scale`](crate::ops::Affine::scale).
+    Scale,
+    /// [`Affine::shift`](crate::ops::Affine::shift).
+    Shift,
+}
+
 impl Graph {
     /// A graph without operations, whose input has so many channels.
     pub fn new(input_channels: usize) -> Self {

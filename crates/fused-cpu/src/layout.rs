@@ -166,7 +166,7 @@ fn sizes(plan: &Plan, [height, width]: [usize; 2]) -> Result<Vec<[usize; 2]>, Ru
 
 /// The size that a rule makes of the inputs' sizes and channels. The outer option is none if the
 /// inputs do not agree, the inner one if the result cannot be addressed.
-fn apply(
+pub(crate) fn apply(
     rule: SizeRule,
     inputs: &[([usize; 2], usize)],
     channels: usize,

@@ -47,6 +47,8 @@ pub mod ops;
 mod plan;
 mod shared_plan;
 mod simd;
+#[cfg(feature = "train")]
+mod training;
 mod view;
 mod window;
 mod workspace;
@@ -55,10 +57,12 @@ pub use activation::{Activation, Clamp};
 #[cfg(feature = "burn")]
 pub use burn::{Engine, Outputs, ParseEngineError, Runner, RunnerError};
 pub use error::{CompileError, RunError};
-pub use graph::{Graph, Layer, ValueId};
+pub use graph::{Graph, Layer, Parameter, Slot, ValueId};
 pub use ops::Operation;
 pub use plan::Plan;
 pub use shared_plan::SharedPlan;
 pub use simd::Isa;
+#[cfg(feature = "train")]
+pub use training::TrainingPlan;
 pub use window::Window;
 pub use workspace::Workspace;

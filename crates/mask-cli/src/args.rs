@@ -63,8 +63,8 @@ pub(crate) struct DetectArgs {
     pub(crate) input_size: InputSize,
 
     /// Where the prior boxes stand: corrected, or caffe for OpenCV's own, ghost boxes and all.
-    #[arg(long, value_name = "LAYOUT", default_value_t = FaceDetectorConfig::default().prior_layout)]
-    pub(crate) prior_layout: PriorLayout,
+    #[arg(long, value_name = "LAYOUT")]
+    pub(crate) prior_layout: Option<PriorLayout>,
 
     /// Device to run on: auto, cpu, gpu or gpu:N.
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::default())]

@@ -29,7 +29,7 @@ impl<M: Module> Trainer<M> {
     /// # Errors
     /// If the device fails.
     pub fn checkpoint(&self, kind: &CheckpointKind, progress: &str) -> Result<Vec<u8>, TrainError> {
-        let mut tensors = named_tensors(&self.valid());
+        let mut tensors = named_tensors(&self.current());
         for (path, AdamWState { momentum }) in &self.moments {
             for (name, moment) in [("mean", &momentum.moment_1), ("square", &momentum.moment_2)] {
                 let values: Vec<f32> = moment
@@ -39,6 +39,13 @@ impl<M: Module> Trainer<M> {
                 let name = format!("adam.{name}.{path}");
                 tensors.push(NamedTensor::new(name, [values.len()], values));
             }
+        }
+        for (path, average) in &self.averages {
+            let values: Vec<f32> = average
+                .clone()
+                .try_into_vec_as()
+                .map_err(|error| TrainError::Device(error.to_string()))?;
+            tensors.push(NamedTensor::new(format!("average.{path}"), [values.len()], values));
         }
         let step = self.global_step.to_string();
         let mut metadata: Vec<(&str, &str)> = vec![("step", &step), ("progress", progress)];
@@ -66,6 +73,8 @@ impl<M: Module> Trainer<M> {
             weights: &weights,
             step,
             moments: BTreeMap::new(),
+            averages: BTreeMap::new(),
+            averaged: self.config.average > 0.0,
             problem: None,
         };
         let module = self.module.clone().map(&mut restore);
@@ -73,6 +82,7 @@ impl<M: Module> Trainer<M> {
             return Err(problem.into());
         }
         (self.module, self.moments, self.global_step) = (module, restore.moments, step);
+        self.averages = restore.averages;
         Ok(progress)
     }
 }
@@ -83,6 +93,8 @@ struct Restore<'a> {
     weights: &'a WeightsFile,
     step: usize,
     moments: BTreeMap<String, AdamWState<1>>,
+    averages: BTreeMap<String, Tensor<1>>,
+    averaged: bool,
     problem: Option<WeightsError>,
 }
 
@@ -120,17 +132,24 @@ impl ModuleMapper for Restore<'_> {
                 let values = self.tensor(&path, shape, &device)?;
                 // What was never part of a gradient has no moments.
                 if self.weights.shape(&format!("adam.mean.{path}")).is_none() {
-                    return Ok((values, None));
+                    return Ok((values, None, None));
                 }
                 let count = [shape.iter().product()];
                 let moment =
                     |name: &str| self.tensor(&format!("adam.{name}.{path}"), count, &inner);
                 let moments =
                     AdaptiveMomentumState::new(self.step, moment("mean")?, moment("square")?);
-                Ok((values, Some(AdamWState::new(moments))))
+                let average = self
+                    .averaged
+                    .then(|| self.tensor(&format!("average.{path}"), count, &inner))
+                    .transpose()?;
+                Ok((values, Some(AdamWState::new(moments)), average))
             };
             match read() {
-                Ok((values, moments)) => {
+                Ok((values, moments, average)) => {
+                    if let Some(average) = average {
+                        self.averages.insert(path.clone(), average);
+                    }
                     if let Some(moments) = moments {
                         self.moments.insert(path, moments);
                     }

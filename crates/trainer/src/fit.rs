@@ -1,9 +1,9 @@
 //! The loop over epochs.
 
-use burn::{module::Module, tensor::Tensor};
+use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckpointKind, StepMetrics, TrainError, Trainer};
+use crate::{CheckpointKind, Gradients, StepMetrics, TrainError, Trainer};
 
 /// What is learned, and from what.
 pub trait Task<M: Module> {
@@ -23,12 +23,15 @@ pub trait Task<M: Module> {
         take: &mut dyn FnMut(Self::Batch) -> Result<(), TrainError>,
     ) -> Result<(), TrainError>;
 
-    /// The loss of a batch, recorded on the trainer's device. Random numbers must follow from the
-    /// step alone.
+    /// The loss of a batch and its gradients. Random numbers must follow from the step alone.
     ///
     /// # Errors
     /// If the batch does not fit the module, or the device fails.
-    fn loss(&self, trainer: &Trainer<M>, batch: &Self::Batch) -> Result<BatchLoss, TrainError>;
+    fn gradients(
+        &self,
+        trainer: &Trainer<M>,
+        batch: &Self::Batch,
+    ) -> Result<BatchGradients, TrainError>;
 
     /// How good the module is on samples that it does not learn from.
     ///
@@ -37,15 +40,15 @@ pub trait Task<M: Module> {
     fn validate(&self, module: &M) -> Result<Validation, TrainError>;
 }
 
-/// The loss of a batch.
+/// What a batch yields.
 #[derive(Debug)]
-pub struct BatchLoss {
-    /// Mean over the batch, a single value.
-    pub loss: Tensor<1>,
+pub struct BatchGradients {
+    /// Mean loss over the batch, and its gradients.
+    pub gradients: Gradients,
     /// Samples in the batch.
     pub samples: usize,
-    /// Samples that were right.
-    pub correct: usize,
+    /// Fraction of them, or of what is to be found in them, that was right.
+    pub accuracy: f64,
 }
 
 /// How good a module is on validation samples.
@@ -197,15 +200,16 @@ fn epoch<M: Module, T: Task<M>>(
     observer: &mut dyn Observer<M>,
 ) -> Result<EpochMetrics, TrainError> {
     observer.epoch_started(epoch, task.steps_per_epoch());
-    let (mut loss, mut samples, mut correct, mut learning_rate) = (0.0, 0, 0, 0.0);
+    let (mut loss, mut samples, mut correct, mut learning_rate) = (0.0, 0, 0.0, 0.0);
     task.batches(epoch, &mut |batch| {
-        let of_batch = task.loss(trainer, &batch)?;
-        let metrics = trainer.step(of_batch.loss)?;
-        loss += f64::from(metrics.loss) * of_batch.samples as f64;
-        samples += of_batch.samples;
-        correct += of_batch.correct;
+        let BatchGradients { gradients, samples: count, accuracy } =
+            task.gradients(trainer, &batch)?;
+        let metrics = trainer.step_by(gradients)?;
+        loss += f64::from(metrics.loss) * count as f64;
+        samples += count;
+        correct += accuracy * count as f64;
         learning_rate = metrics.learning_rate;
-        observer.step(&metrics, of_batch.samples);
+        observer.step(&metrics, count);
         Ok(())
     })?;
     let validation = task.validate(&trainer.valid())?;
@@ -214,7 +218,7 @@ fn epoch<M: Module, T: Task<M>>(
         epoch: epoch + 1,
         learning_rate,
         train_loss: loss / count,
-        train_accuracy: correct as f64 / count,
+        train_accuracy: correct / count,
         validation_loss: validation.loss,
         validation_accuracy: validation.accuracy,
     })

@@ -34,8 +34,8 @@ mod schedule;
 pub use checkpoint::CheckpointKind;
 pub use error::TrainError;
 pub use fit::{
-    BatchLoss, EpochMetrics, FitConfig, Fitted, Observer, Progress, SelectBest, Task, Validation,
-    fit, history_csv,
+    BatchGradients, EpochMetrics, FitConfig, Fitted, Observer, Progress, SelectBest, Task,
+    Validation, fit, history_csv,
 };
-pub use optimizer::{StepMetrics, Trainer, generator};
+pub use optimizer::{Gradients, StepMetrics, Trainer, generator, single_value};
 pub use schedule::{OptimizerConfig, Schedule};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use burn::{
-    module::{Module, ModuleMapper, Param},
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
     optim::{AdamW, AdamWConfig, AdamWState, GradientsParams, Optimizer},
-    tensor::{Device, Tensor},
+    tensor::{Device, Tensor, TensorData},
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
@@ -20,13 +20,59 @@ pub struct StepMetrics {
     pub learning_rate: f64,
 }
 
+/// What a step goes by: a loss, and its gradient with respect to the module's parameters.
+#[derive(Debug)]
+pub struct Gradients {
+    /// The loss.
+    pub loss: f32,
+    /// The gradient. Parameters that have none do not change.
+    pub of_parameters: GradientsParams,
+}
+
+impl Gradients {
+    /// The gradients of `loss`, a single value computed with a module whose operations are
+    /// recorded.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn of_loss<M: Module>(loss: Tensor<1>, module: &M) -> Result<Self, TrainError> {
+        let value = single_value(&loss)?;
+        let of_parameters = GradientsParams::from_grads(loss.backward(), module);
+        Ok(Self { loss: value, of_parameters })
+    }
+
+    /// Adds gradients that were computed elsewhere, by the paths of their parameters; each in the
+    /// layout of its parameter. What the module does not have is left out.
+    pub fn add_by_path<M: Module>(&mut self, module: &M, gradients: BTreeMap<String, Vec<f32>>) {
+        let of_parameters = std::mem::take(&mut self.of_parameters);
+        let mut register = Register { path: Vec::new(), gradients, of_parameters };
+        module.visit(&mut register);
+        self.of_parameters = register.of_parameters;
+    }
+}
+
+/// The value of a loss.
+///
+/// # Errors
+/// If the device fails.
+pub fn single_value(loss: &Tensor<1>) -> Result<f32, TrainError> {
+    let value: Vec<f32> = loss
+        .clone()
+        .inner()
+        .try_into_vec_as()
+        .map_err(|error| TrainError::Device(error.to_string()))?;
+    Ok(value.first().copied().unwrap_or(f32::NAN))
+}
+
 /// A module in training.
 pub struct Trainer<M> {
     pub(crate) module: M,
     /// Adam's moments by module path: Burn's own parameter numbers differ from run to run.
     pub(crate) moments: BTreeMap<String, AdamWState<1>>,
+    /// The parameters' moving averages by module path, if they are kept.
+    pub(crate) averages: BTreeMap<String, Tensor<1>>,
     optimizer: AdamW,
-    config: OptimizerConfig,
+    pub(crate) config: OptimizerConfig,
     pub(crate) global_step: usize,
     steps: usize,
     device: Device,
@@ -51,8 +97,8 @@ impl<M: Module> Trainer<M> {
             .with_epsilon(config.epsilon)
             .with_weight_decay(config.weight_decay)
             .build();
-        let moments = BTreeMap::new();
-        Ok(Self { module, moments, optimizer, config, global_step: 0, steps, device })
+        let (moments, averages) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { module, moments, averages, optimizer, config, global_step: 0, steps, device })
     }
 
     /// The module, whose operations are recorded for the gradient.
@@ -60,8 +106,17 @@ impl<M: Module> Trainer<M> {
         &self.module
     }
 
-    /// The module as it stands, for inference.
+    /// The module for inference: the moving average, if one is kept.
     pub fn valid(&self) -> M {
+        if self.averages.is_empty() {
+            return self.module.valid();
+        }
+        let averages = &self.averages;
+        self.module.valid().map(&mut Averaged { path: Vec::new(), averages })
+    }
+
+    /// The module as the next step finds it, without the recording of operations.
+    pub fn current(&self) -> M {
         self.module.valid()
     }
 
@@ -86,28 +141,46 @@ impl<M: Module> Trainer<M> {
     /// # Errors
     /// If the loss is not a finite number, or the device fails.
     pub fn step(&mut self, loss: Tensor<1>) -> Result<StepMetrics, TrainError> {
+        let gradients = Gradients::of_loss(loss, &self.module)?;
+        self.step_by(gradients)
+    }
+
+    /// Takes a step against gradients of [`Trainer::module`]'s parameters.
+    ///
+    /// # Errors
+    /// If the loss is not a finite number, or the device fails.
+    pub fn step_by(&mut self, gradients: Gradients) -> Result<StepMetrics, TrainError> {
+        let Gradients { loss, of_parameters } = gradients;
         let learning_rate = self.rate_at(self.global_step);
-        let value: Vec<f32> = loss
-            .clone()
-            .inner()
-            .try_into_vec_as()
-            .map_err(|error| TrainError::Device(error.to_string()))?;
-        let value = value.first().copied().unwrap_or(f32::NAN);
-        if !value.is_finite() {
+        if !loss.is_finite() {
             let (step, rate) = (self.global_step, learning_rate);
-            return Err(TrainError::NonFinite { step, loss: value, rate });
+            return Err(TrainError::NonFinite { step, loss, rate });
         }
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.module);
+        let most = self.config.max_gradient_norm;
+        let shorten = if most > 0.0 {
+            let mut squares = Squares { gradients: &of_parameters, sum: 0.0, problem: None };
+            self.module.visit(&mut squares);
+            if let Some(problem) = squares.problem {
+                return Err(TrainError::Device(problem));
+            }
+            (most / squares.sum.sqrt().max(most)) as f32
+        } else {
+            1.0
+        };
         let mut update = Update {
             path: Vec::new(),
-            gradients,
+            gradients: of_parameters,
+            shorten,
             moments: &mut self.moments,
+            averages: &mut self.averages,
             optimizer: &self.optimizer,
+            config: &self.config,
+            step: self.global_step,
             rate: learning_rate,
         };
         self.module = self.module.clone().map(&mut update);
         self.global_step += 1;
-        Ok(StepMetrics { loss: value, learning_rate })
+        Ok(StepMetrics { loss, learning_rate })
     }
 }
 
@@ -130,12 +203,84 @@ impl ModuleMapper for RequireGradients {
     }
 }
 
+/// Puts gradients by path with those by Burn's parameter numbers.
+struct Register {
+    path: Vec<String>,
+    gradients: BTreeMap<String, Vec<f32>>,
+    of_parameters: GradientsParams,
+}
+
+impl ModuleVisitor for Register {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(values) = self.gradients.remove(&self.path.join(".")) else { return };
+        let value = param.val();
+        if values.len() == value.dims().iter().product::<usize>() {
+            let data = TensorData::new(values, value.dims());
+            let gradient = Tensor::<D>::from_data(data, &value.device().inner());
+            self.of_parameters.register(param.id, gradient);
+        }
+    }
+}
+
+/// Adds the squares of all gradients, on the host and in the parameters' order.
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
+    sum: f64,
+    problem: Option<String>,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+        match gradient.try_into_vec_as::<f32>() {
+            Ok(values) => self.sum += values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>(),
+            Err(error) => self.problem = Some(error.to_string()),
+        }
+    }
+}
+
+/// Puts averages in the parameters' places.
+struct Averaged<'a> {
+    path: Vec<String>,
+    averages: &'a BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleMapper for Averaged<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.averages.get(&self.path.join(".")) {
+            Some(average) => param.map(|tensor| average.clone().reshape(tensor.dims())),
+            None => param,
+        }
+    }
+}
+
 /// Takes an optimiser's step with every parameter.
 struct Update<'a> {
     path: Vec<String>,
     gradients: GradientsParams,
+    /// What the gradients are multiplied by.
+    shorten: f32,
     moments: &'a mut BTreeMap<String, AdamWState<1>>,
+    averages: &'a mut BTreeMap<String, Tensor<1>>,
     optimizer: &'a AdamW,
+    config: &'a OptimizerConfig,
+    step: usize,
     rate: f64,
 }
 
@@ -153,12 +298,23 @@ impl ModuleMapper for Update<'_> {
         let path = self.path.join(".");
         param.map(|tensor| {
             let shape = tensor.dims();
-            let (flat, gradient) =
+            let (flat, mut gradient) =
                 (tensor.inner().flatten::<1>(0, D - 1), gradient.flatten(0, D - 1));
+            if self.shorten != 1.0 {
+                gradient = gradient.mul_scalar(self.shorten);
+            }
+            let first = flat.clone();
             let moments = self.moments.remove(&path);
-            let (flat, moments) = self.optimizer.step(self.rate, flat, gradient, moments);
+            let rate = self.rate * self.config.rate_factor(&path);
+            let (flat, moments) = self.optimizer.step(rate, flat, gradient, moments);
             if let Some(moments) = moments {
-                self.moments.insert(path, moments);
+                self.moments.insert(path.clone(), moments);
+            }
+            if self.config.average > 0.0 {
+                let past = self.config.average_at(self.step);
+                let average = self.averages.remove(&path).unwrap_or(first);
+                let average = average.mul_scalar(past) + flat.clone().mul_scalar(1.0 - past);
+                self.averages.insert(path, average);
             }
             Tensor::from_inner(flat.reshape(shape)).require_grad()
         })

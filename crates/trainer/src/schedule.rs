@@ -34,6 +34,16 @@ pub struct OptimizerConfig {
     pub weight_decay: f32,
     /// Added to the root of the second moment. Default: 1e-7, as Keras.
     pub epsilon: f32,
+    /// Largest L2 norm of all gradients together; longer ones are shortened to it. 0 for no limit.
+    /// Default: 0.
+    pub max_gradient_norm: f64,
+    /// Weight of the past in the moving average of the parameters, which is what validation sees
+    /// and what training yields, in [0, 1). 0 for no average. In the first steps less, so that the
+    /// first parameters are soon forgotten. Default: 0.
+    pub average: f64,
+    /// Factors of the learning rate for parameters whose path begins so; the first one counts.
+    /// Default: none.
+    pub rate_factors: Vec<(String, f64)>,
 }
 
 impl Default for OptimizerConfig {
@@ -45,6 +55,9 @@ impl Default for OptimizerConfig {
             epochs: 1,
             weight_decay: 0.0,
             epsilon: 1e-7,
+            max_gradient_norm: 0.0,
+            average: 0.0,
+            rate_factors: Vec::new(),
         }
     }
 }
@@ -55,7 +68,23 @@ impl OptimizerConfig {
     pub fn validate(&self) -> Result<(), TrainError> {
         TrainError::check_range("learning rate", self.learning_rate, 1e-12, 1e3)?;
         TrainError::check_range("weight decay", self.weight_decay.into(), 0.0, 1e3)?;
-        TrainError::check_range("epsilon", self.epsilon.into(), 1e-30, 1.0)
+        TrainError::check_range("epsilon", self.epsilon.into(), 1e-30, 1.0)?;
+        TrainError::check_range("max-gradient-norm", self.max_gradient_norm, 0.0, 1e9)?;
+        TrainError::check_range("average", self.average, 0.0, 0.999_999)?;
+        let mut factors = self.rate_factors.iter();
+        factors
+            .try_for_each(|(_, factor)| TrainError::check_range("rate factor", *factor, 0.0, 1e6))
+    }
+
+    /// The weight of the past in the moving average at `step`, counted from 0.
+    pub(crate) fn average_at(&self, step: usize) -> f64 {
+        self.average.min((1.0 + step as f64) / (10.0 + step as f64))
+    }
+
+    /// The factor of the learning rate for a parameter.
+    pub(crate) fn rate_factor(&self, path: &str) -> f64 {
+        let mut factors = self.rate_factors.iter();
+        factors.find(|(prefix, _)| path.starts_with(prefix.as_str())).map_or(1.0, |(_, by)| *by)
     }
 
     /// The learning rate at `step`, counted from 0, of `steps`.
@@ -105,6 +134,8 @@ mod tests {
             OptimizerConfig { learning_rate: f64::NAN, ..OptimizerConfig::default() },
             OptimizerConfig { weight_decay: -1.0, ..OptimizerConfig::default() },
             OptimizerConfig { epsilon: 0.0, ..OptimizerConfig::default() },
+            OptimizerConfig { average: 1.0, ..OptimizerConfig::default() },
+            OptimizerConfig { max_gradient_norm: -1.0, ..OptimizerConfig::default() },
         ] {
             assert!(matches!(config.validate(), Err(TrainError::Setting { .. })), "{config:?}");
         }

@@ -64,7 +64,7 @@ impl Network {
     }
 
     fn faces() -> anyhow::Result<Self> {
-        let network = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex())?;
+        let (network, _) = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex())?;
         let forward = |network: &Res10Ssd, input: Tensor<4>| {
             let SsdOutput { box_deltas, class_logits } = network.forward(input);
             // Users of the file get probabilities, as OpenCV's network yields them.

@@ -27,7 +27,7 @@ use burn::{
     tensor::{Device, Tensor, activation::relu},
 };
 
-use crate::priors::PRIORS_PER_CELL;
+use crate::PriorLayout;
 
 /// Channels of the six feature maps that the heads read.
 const MAP_CHANNELS: [usize; 6] = [128, 256, 256, 128, 128, 128];
@@ -93,7 +93,7 @@ pub struct FeatureMaps {
 
 impl Res10Ssd {
     /// The network with zeros for weights, to be loaded.
-    pub fn new(device: &Device) -> Self {
+    pub fn new(priors: PriorLayout, device: &Device) -> Self {
         let [block_128, block_256, block_512] = BLOCKS.map(|block| block.init(device));
         Self {
             stem: Stem::new(device),
@@ -106,10 +106,22 @@ impl Res10Ssd {
             l2_norm: L2Norm::new(MAP_CHANNELS[0], device),
             heads: MAP_CHANNELS
                 .iter()
-                .zip(PRIORS_PER_CELL)
-                .map(|(channels, priors)| MultiBoxHead::new(*channels, priors, device))
+                .zip(priors.cell_priors())
+                .map(|(channels, cell)| MultiBoxHead::new(*channels, cell.len(), device))
                 .collect(),
         }
+    }
+
+    /// The network with heads for the squares of [`PriorLayout::Squares`] instead of the reference's
+    /// boxes, each of which starts as one of these.
+    #[cfg(feature = "train")]
+    pub fn with_squares(self) -> Self {
+        let cells = PriorLayout::Squares.cell_priors();
+        let heads = self.heads.iter().zip(cells).map(|(head, cell)| {
+            let starts: Vec<usize> = cell.iter().map(|prior| prior.starts_as).collect();
+            head.rearranged(&starts)
+        });
+        Self { heads: heads.collect(), ..self }
     }
 
     /// Runs the network on `[batch, 3, height, width]`: BGR, 0 to 255 less [`crate::MEAN_BGR`].

@@ -1,14 +1,18 @@
 //! The edge to Burn: recording modules, and running them either way.
 
+mod constant;
 mod engine;
+mod outputs;
 mod runner;
 mod trace;
+#[cfg(feature = "train")]
+mod training;
 
 use burn::{module::Module, tensor::Tensor};
 
 pub use engine::{Engine, ParseEngineError};
+pub use outputs::Outputs;
 pub use runner::{Runner, RunnerError};
-pub use trace::Outputs;
 
 use crate::{CompileError, Graph, Isa, Plan};
 
@@ -23,9 +27,25 @@ impl Graph {
         example: [usize; 4],
         forward: impl FnOnce(&M, Tensor<4>) -> O,
     ) -> Result<Self, CompileError> {
-        let mut graph = trace::trace(module, example, forward)?;
+        let (mut graph, _) = trace::trace(module, example, forward)?;
         graph.fuse();
         Ok(graph)
+    }
+
+    /// As [`Graph::trace`], but fuses nothing, and says which parameters of the module the layers
+    /// hold, under their paths: what a [`TrainingPlan`](crate::TrainingPlan) is made from.
+    ///
+    /// Weights of dense layers and of batch norms are not among them.
+    ///
+    /// # Errors
+    /// As [`Graph::trace`].
+    #[cfg(feature = "train")]
+    pub fn trace_parameters<M: Module, O: Outputs>(
+        module: &M,
+        example: [usize; 4],
+        forward: impl FnOnce(&M, Tensor<4>) -> O,
+    ) -> Result<(Self, Vec<crate::Parameter>), CompileError> {
+        trace::trace(module, example, forward)
     }
 }
 

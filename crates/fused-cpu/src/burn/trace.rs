@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use burn::{
     backend::{
-        capture::{CaptureBackend, CapturedGraph, TensorId},
+        capture::{CapturedGraph, TensorId},
         ir::{
             ActivationOperationIr, BaseOperationIr, BinaryOpIr, Conv2dOpIr, FloatOperationIr,
             InterpolateModeIr, ModuleOperationIr, NumericOperationIr, OperationIr, ReduceDimOpIr,
@@ -19,71 +19,29 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
+use super::{
+    Outputs,
+    constant::{Constant, parameter_names},
+};
 use crate::{
-    Activation, Clamp, CompileError, Graph, Operation, ValueId, Window,
+    Activation, Clamp, CompileError, Graph, Operation, Parameter, Slot, ValueId, Window,
     ops::{Affine, Convolution, Flatten, L2Norm, Pool, Pooling, Upsample},
 };
-
-/// Tensors that a network returns: one, a tuple of two, or a vector.
-pub trait Outputs {
-    /// The tensors' numbers in the recording.
-    ///
-    /// # Errors
-    /// If a tensor was not made from the network's input.
-    #[doc(hidden)]
-    fn ids(self) -> Result<Vec<TensorId>, CompileError>;
-
-    /// Each tensor's values, row-major.
-    ///
-    /// # Errors
-    /// If a tensor cannot be read from its device.
-    fn into_values(self) -> Result<Vec<Vec<f32>>, String>;
-}
-
-impl<const D: usize> Outputs for Tensor<D> {
-    fn ids(self) -> Result<Vec<TensorId>, CompileError> {
-        let primitive =
-            self.try_into_primitive::<CaptureBackend>().map_err(|_| CompileError::Output)?;
-        Ok(vec![primitive.id()])
-    }
-
-    fn into_values(self) -> Result<Vec<Vec<f32>>, String> {
-        Ok(vec![self.try_into_vec_as().map_err(|error| error.to_string())?])
-    }
-}
-
-impl<A: Outputs, B: Outputs> Outputs for (A, B) {
-    fn ids(self) -> Result<Vec<TensorId>, CompileError> {
-        Ok([self.0.ids()?, self.1.ids()?].concat())
-    }
-
-    fn into_values(self) -> Result<Vec<Vec<f32>>, String> {
-        Ok([self.0.into_values()?, self.1.into_values()?].concat())
-    }
-}
-
-impl<T: Outputs> Outputs for Vec<T> {
-    fn ids(self) -> Result<Vec<TensorId>, CompileError> {
-        Ok(self.into_iter().map(T::ids).collect::<Result<Vec<_>, _>>()?.concat())
-    }
-
-    fn into_values(self) -> Result<Vec<Vec<f32>>, String> {
-        Ok(self.into_iter().map(T::into_values).collect::<Result<Vec<_>, _>>()?.concat())
-    }
-}
 
 /// Records what `forward` does with an input of the shape of `example`.
 pub(super) fn trace<M: Module, O: Outputs>(
     module: &M,
     example: [usize; 4],
     forward: impl FnOnce(&M, Tensor<4>) -> O,
-) -> Result<Graph, CompileError> {
+) -> Result<(Graph, Vec<Parameter>), CompileError> {
     // A device of its own, so that traces on several threads do not meet.
     let device = Device::capture();
     let mut boundary = Err(CompileError::Output);
+    let mut names = HashMap::new();
     let captured = device
         .capture_scope(|scope| {
             let module = module.clone().to_device(&device);
+            names = parameter_names(&module);
             let data = TensorData::zeros::<f32, _>(example);
             let input = Tensor::<4>::from_data(data, &device);
             let outputs = forward(&module, input.clone());
@@ -95,7 +53,7 @@ pub(super) fn trace<M: Module, O: Outputs>(
         })
         .map_err(CompileError::Capture)?;
     let (input, outputs) = boundary?;
-    translate(&captured, input, &outputs, example[1])
+    translate(&captured, names, input, &outputs, example[1])
 }
 
 fn unique(ids: &[TensorId]) -> Vec<TensorId> {
@@ -124,38 +82,6 @@ enum Traced {
     Norms(ValueId, f32),
 }
 
-/// A tensor that does not depend on the input. Its shape tells which axis it is broadcast over.
-#[derive(Debug, Clone)]
-struct Constant {
-    shape: Vec<usize>,
-    values: Vec<f32>,
-}
-
-impl Constant {
-    fn scalar(value: f32) -> Self {
-        Self { shape: Vec::new(), values: vec![value] }
-    }
-
-    fn map(mut self, f: impl Fn(f32) -> f32) -> Self {
-        self.values.iter_mut().for_each(|value| *value = f(*value));
-        self
-    }
-
-    /// One value per channel, if the constant is a single value or varies along `axis` alone.
-    fn per_channel(self, axis: usize, channels: usize) -> Result<Vec<f32>, CompileError> {
-        if self.values.len() == 1 {
-            return Ok(vec![self.values[0]; channels]);
-        }
-        let fits = self.values.len() == channels
-            && self
-                .shape
-                .iter()
-                .enumerate()
-                .all(|(at, side)| if at == axis { *side == channels } else { *side == 1 });
-        if fits { Ok(self.values) } else { Err(unsupported(("a constant of shape", self.shape))) }
-    }
-}
-
 /// What a value is of another, so that their product can be told to be an activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gate {
@@ -165,17 +91,19 @@ enum Gate {
 
 fn translate(
     captured: &CapturedGraph,
+    names: HashMap<TensorId, String>,
     input: TensorId,
     outputs: &[TensorId],
     channels: usize,
-) -> Result<Graph, CompileError> {
+) -> Result<(Graph, Vec<Parameter>), CompileError> {
     let graph = Graph::new(channels);
     let traced = HashMap::from([(input, Traced::Map(ValueId::INPUT))]);
-    let mut translation = Translation { captured, graph, traced, gates: HashMap::new() };
+    let (gates, parameters) = (HashMap::new(), Vec::new());
+    let mut translation = Translation { captured, names, graph, traced, gates, parameters };
     for operation in &captured.graph.operations {
         translation.operation(operation)?;
     }
-    let Translation { mut graph, traced, .. } = translation;
+    let Translation { mut graph, traced, parameters, .. } = translation;
     let outputs: Vec<ValueId> = outputs
         .iter()
         .map(|id| match traced.get(id) {
@@ -186,14 +114,16 @@ fn translate(
         })
         .collect::<Result<_, _>>()?;
     graph.set_outputs(&outputs)?;
-    Ok(graph)
+    Ok((graph, parameters))
 }
 
 struct Translation<'a> {
     captured: &'a CapturedGraph,
+    names: HashMap<TensorId, String>,
     graph: Graph,
     traced: HashMap<TensorId, Traced>,
     gates: HashMap<ValueId, (Gate, ValueId)>,
+    parameters: Vec<Parameter>,
 }
 
 type Translated = Result<Traced, CompileError>;
@@ -214,7 +144,7 @@ fn same_kind(like: &Traced, value: ValueId) -> Traced {
     }
 }
 
-fn unsupported(what: impl std::fmt::Debug) -> CompileError {
+pub(super) fn unsupported(what: impl std::fmt::Debug) -> CompileError {
     let text = format!("{what:?}");
     CompileError::Unsupported(text.chars().take(300).collect())
 }
@@ -240,7 +170,8 @@ impl Translation<'_> {
         }
         let data = self.captured.values.get(&tensor.id).ok_or(CompileError::Output)?;
         let values = data.try_to_vec_as::<f32>().map_err(unsupported)?;
-        Ok(Traced::Constant(Constant { shape: data.shape().to_vec(), values }))
+        let parameter = self.names.get(&tensor.id).cloned();
+        Ok(Traced::Constant(Constant { shape: data.shape().to_vec(), values, parameter }))
     }
 
     fn constant(&self, tensor: &TensorIr) -> Result<Constant, CompileError> {
@@ -257,7 +188,7 @@ impl Translation<'_> {
         tensor: &TensorIr,
         channels: usize,
     ) -> Result<Vec<f32>, CompileError> {
-        let Constant { shape, values } = self.constant(tensor)?;
+        let Constant { shape, values, .. } = self.constant(tensor)?;
         if shape != [channels] {
             let (expected, found) = (channels, values.len());
             return Err(CompileError::Weights { what, expected, found });
@@ -326,8 +257,8 @@ impl Translation<'_> {
         let from: Vec<usize> = reshape.input.shape.iter().copied().collect();
         let to: Vec<usize> = reshape.out.shape.iter().copied().collect();
         match (self.get(&reshape.input)?, to.as_slice()) {
-            (Traced::Constant(Constant { values, .. }), _) => {
-                Ok(Traced::Constant(Constant { shape: to, values }))
+            (Traced::Constant(constant), _) => {
+                Ok(Traced::Constant(Constant { shape: to, ..constant }))
             }
             // A single pixel, whatever the size of the input: only a global mean makes one.
             (Traced::Map(value), [_, channels])
@@ -481,11 +412,15 @@ impl Translation<'_> {
             _ => constant.shape.len().saturating_sub(1),
         };
         let (scale_axis, shift_axis) = (axis(&scale), axis(&shift));
+        let names = [(Slot::Scale, &scale), (Slot::Shift, &shift)]
+            .map(|(slot, constant)| (slot, constant.parameter.clone()));
         let affine = Affine {
             scale: scale.per_channel(scale_axis, channels)?,
             shift: shift.per_channel(shift_axis, channels)?,
         };
-        self.like(value, Operation::Affine(affine), &[])
+        let traced = self.like(value, Operation::Affine(affine), &[])?;
+        self.record(single(&traced)?, names);
+        Ok(traced)
     }
 
     fn float<'o>(
@@ -515,7 +450,7 @@ impl Translation<'_> {
     ) -> Translated {
         let Traced::Row(value) = self.get(input)? else { return Err(unsupported(input)) };
         let inputs = self.graph.channels(value)?;
-        let Constant { shape, values: transposed } = self.constant(weight)?;
+        let Constant { shape, values: transposed, .. } = self.constant(weight)?;
         // A product with a row `[batch, inputs]` may have a leading axis of one.
         let &[ref leading @ .., rows, outputs] = shape.as_slice() else {
             return Err(unsupported(("dense weights of shape", shape)));
@@ -621,7 +556,7 @@ impl Translation<'_> {
         let input = self.map(&conv.x)?;
         let inputs = self.graph.channels(input)?;
         let options = &conv.options;
-        let Constant { shape, values: weights } = self.constant(&conv.weight)?;
+        let Constant { shape, values: weights, parameter } = self.constant(&conv.weight)?;
         let &[outputs, each, height, width] = shape.as_slice() else {
             return Err(unsupported(("weights of shape", shape)));
         };
@@ -641,8 +576,18 @@ impl Translation<'_> {
             Some(bias) => self.channel_values("bias of a convolution", bias, outputs)?,
             None => vec![0.0; outputs],
         };
+        let bias_parameter = conv.bias.as_ref().and_then(|bias| self.names.get(&bias.id)).cloned();
         let convolution = Convolution { weights, bias, inputs, groups: options.groups, window };
-        Ok(Traced::Map(self.graph.add(Operation::Convolution(convolution), &[input])?))
+        let output = self.graph.add(Operation::Convolution(convolution), &[input])?;
+        self.record(output, [(Slot::Weights, parameter), (Slot::Bias, bias_parameter)]);
+        Ok(Traced::Map(output))
+    }
+
+    /// Notes which parameters of the module the layer holds that makes `output`.
+    fn record(&mut self, output: ValueId, slots: [(Slot, Option<String>); 2]) {
+        for (slot, name) in slots {
+            self.parameters.extend(name.map(|name| Parameter { name, layer: output, slot }));
+        }
     }
 
     fn activation<'o>(

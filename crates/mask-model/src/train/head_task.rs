@@ -5,7 +5,7 @@ use burn::tensor::{
     activation::{log_softmax, softmax},
 };
 use rand::{RngExt, seq::SliceRandom};
-use trainer::{BatchLoss, Task, TrainError, Trainer, Validation, generator};
+use trainer::{BatchGradients, Gradients, Task, TrainError, Trainer, Validation, generator};
 
 use super::HeadTrainingConfig;
 use crate::{FEATURE_DIM, MaskHead, argmax};
@@ -224,11 +224,11 @@ impl<S: FeatureSource> Task<MaskHead> for HeadTask<S> {
         Ok(())
     }
 
-    fn loss(
+    fn gradients(
         &self,
         trainer: &Trainer<MaskHead>,
         batch: &HeadBatch,
-    ) -> Result<BatchLoss, TrainError> {
+    ) -> Result<BatchGradients, TrainError> {
         let (samples, device) = (batch.targets.len(), trainer.device());
         let features = TensorData::new(batch.features.clone(), [samples, FEATURE_DIM]);
         let mask = self.dropout_mask(trainer.global_step(), samples);
@@ -242,7 +242,9 @@ impl<S: FeatureSource> Task<MaskHead> for HeadTask<S> {
         let logits = host_values(logits.inner())?;
         let right = |(row, target): &(&[f32], &usize)| argmax(row) == **target;
         let correct = logits.chunks(self.classes.len()).zip(&batch.targets).filter(right).count();
-        Ok(BatchLoss { loss, samples, correct })
+        let gradients = Gradients::of_loss(loss, trainer.module())?;
+        let accuracy = correct as f64 / samples.max(1) as f64;
+        Ok(BatchGradients { gradients, samples, accuracy })
     }
 
     fn validate(&self, head: &MaskHead) -> Result<Validation, TrainError> {
