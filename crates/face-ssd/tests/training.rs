@@ -3,7 +3,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use face_ssd::{
-    Engine, NORMALIZATION, PriorBoxes, PriorLayout, WeightsSource,
+    Engine, FaceDetector, FaceDetectorConfig, InputSize, NORMALIZATION, PriorBoxes, PriorLayout,
+    WeightsSource,
     network::{Res10Ssd, SsdOutput},
     train::{
         FaceBatch, FaceSource, FaceTask, FaceTraining, FaceTrainingConfig, Targets, multibox_loss,
@@ -11,7 +12,8 @@ use face_ssd::{
 };
 use geometry::UnitBox;
 use image_input::NetworkInput;
-use trainer::{OptimizerConfig, Task, TrainError, Trainer, Validation};
+use mask_metrics::{GroundTruth, ImageResult};
+use trainer::{Observer, OptimizerConfig, Task, TrainError, Trainer, Validation};
 
 struct NoSource;
 
@@ -46,8 +48,11 @@ fn batch(width: u32, height: u32) -> FaceBatch {
     }
 }
 
+/// The defaults, with nothing frozen.
 fn config() -> FaceTrainingConfig {
-    FaceTrainingConfig::default()
+    let mut config = FaceTrainingConfig::default();
+    config.frozen.clear();
+    config
 }
 
 #[test]
@@ -157,7 +162,7 @@ fn weights_of_other_priors_are_refused_and_scratch_weights_follow_their_seed() {
         face_ssd::encode_weights(
             &training.network(),
             PriorLayout::Squares,
-            weights_file_precision(),
+            weights_file::Precision::F32,
         )
         .unwrap()
     };
@@ -176,37 +181,119 @@ fn weights_of_other_priors_are_refused_and_scratch_weights_follow_their_seed() {
     assert!(PriorBoxes::new(PriorLayout::Squares, (96, 64).into()).as_slice().len() > 500);
 }
 
-fn weights_file_precision() -> weights_file::Precision {
-    weights_file::Precision::F32
+/// Twenty pictures of one drawn face each, of many sizes, on noise.
+struct Drawn;
+
+fn drawn(number: u32) -> (image::RgbImage, UnitBox) {
+    const SIDE: u32 = 96;
+    let half = [10.0 + (number * 3 % 25) as f32, 12.0 + (number * 3 % 25) as f32];
+    let room = [SIDE as f32 - 2.0 * half[0], SIDE as f32 - 2.0 * half[1]];
+    let part = |factor: f32| (number as f32 * factor).fract();
+    let middle = [half[0] + room[0] * part(0.618), half[1] + room[1] * part(0.414)];
+    let image = image::RgbImage::from_fn(SIDE, SIDE, |x, y| {
+        let at = |right: f32, down: f32, wide: f32, high: f32| {
+            let across = (x as f32 + 0.5 - middle[0] - right * half[0]) / (wide * half[0]);
+            let along = (y as f32 + 0.5 - middle[1] - down * half[1]) / (high * half[1]);
+            across * across + along * along < 1.0
+        };
+        if at(-0.4, -0.25, 0.15, 0.1) || at(0.4, -0.25, 0.15, 0.1) || at(0.0, 0.5, 0.4, 0.1) {
+            image::Rgb([40, 20, 20])
+        } else if at(0.0, 0.0, 1.0, 1.0) {
+            image::Rgb([220, 170, 150])
+        } else {
+            let noise = (x * 7919 + y * 104_729 + number * 31).wrapping_mul(2_654_435_761) >> 13;
+            image::Rgb([(noise % 160) as u8, (noise % 150) as u8, (noise % 140) as u8])
+        }
+    });
+    let unit = |value: f32| value / SIDE as f32;
+    let face = UnitBox {
+        x_min: unit(middle[0] - half[0]),
+        y_min: unit(middle[1] - half[1]),
+        x_max: unit(middle[0] + half[0]),
+        y_max: unit(middle[1] + half[1]),
+    };
+    (image, face)
+}
+
+impl FaceSource for Drawn {
+    fn batches(
+        &self,
+        epoch: usize,
+        take: &mut dyn FnMut(FaceBatch) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        for first in 0..4 {
+            let mut input = NetworkInput::new((96, 96), NORMALIZATION);
+            let mut faces = Vec::new();
+            for number in 0..5 {
+                let (image, face) = drawn((first + 4 * number + epoch as u32) % 20);
+                input.push(&image).map_err(TrainError::task)?;
+                faces.push(vec![face]);
+            }
+            take(FaceBatch { input, faces, ignored: vec![Vec::new(); 5] })?;
+        }
+        Ok(())
+    }
+
+    fn validate(&self, _network: &Res10Ssd) -> Result<Validation, TrainError> {
+        Ok(Validation { loss: 0.0, accuracy: 0.0 })
+    }
+}
+
+struct Quiet;
+
+impl Observer<Res10Ssd> for Quiet {
+    fn keep_best(&mut self, _module: &Res10Ssd) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn best(&mut self) -> Result<Res10Ssd, TrainError> {
+        Err(TrainError::Data("none is kept".to_owned()))
+    }
+
+    fn checkpoint(&mut self, _bytes: &[u8]) -> Result<(), TrainError> {
+        Ok(())
+    }
 }
 
 #[test]
-#[ignore = "takes a while: prints the time of a step at the default size"]
-fn time_of_a_step() {
+fn twenty_images_are_learned_by_heart() {
     let device = Device::flex();
-    let (network, _) = Res10Ssd::load(&WeightsSource::Embedded, &device).unwrap();
-    let network = network.with_squares();
-    let mut batch = batch(352, 352);
-    for _ in 0..3 {
-        let image = image::RgbImage::new(352, 352);
-        batch.input.push(&image).unwrap();
-        batch.input.push(&image).unwrap();
-        batch.faces.extend([vec![], vec![]]);
-        batch.ignored.extend([vec![], vec![]]);
-    }
-    let task = FaceTask::new(config(), &network, NoSource, Engine::Fused, &device).unwrap();
-    let mut trainer = Trainer::new(
-        network,
-        OptimizerConfig { average: 0.999, max_gradient_norm: 10.0, ..Default::default() },
-        100,
-        &device,
-    )
-    .unwrap();
-    for _ in 0..6 {
-        let start = std::time::Instant::now();
-        let gradients = task.gradients(&trainer, &batch).unwrap().gradients;
-        let middle = start.elapsed();
-        trainer.step_by(gradients).unwrap();
-        eprintln!("{:?} gradients, {:?} whole", middle, start.elapsed());
-    }
+    let mut config = FaceTrainingConfig::default();
+    (config.epochs, config.samples_per_epoch, config.batch_size) = (40, 20, 5);
+    (config.sides, config.warmup_steps, config.average) = (vec![96], 10, 0.9);
+    let training =
+        FaceTraining::new(config.clone(), &WeightsSource::Embedded, "", &device).unwrap();
+    let network = training.network();
+    let average_precision = |network: &Res10Ssd| {
+        let mut detector = FaceDetectorConfig::default();
+        detector.input_size = InputSize::Fixed { width: 96, height: 96 };
+        detector.postprocess = detector.postprocess.with_score_threshold(0.01);
+        let detector =
+            FaceDetector::from_network(network.clone(), PriorLayout::Squares, detector, &device)
+                .unwrap();
+        let results: Vec<ImageResult> = (0..20)
+            .map(|number| {
+                let (image, face) = drawn(number);
+                let bbox = face.to_pixels((96, 96).into());
+                let found = detector.detect(&image).unwrap();
+                ImageResult {
+                    truths: vec![GroundTruth { bbox, class: 0, difficult: false }],
+                    detections: found
+                        .into_iter()
+                        .map(|face| mask_metrics::Detection {
+                            bbox: face.bbox,
+                            confidence: face.score.into(),
+                            probabilities: Vec::new(),
+                        })
+                        .collect(),
+                }
+            })
+            .collect();
+        mask_metrics::average_precision(&results, None, 0.5).unwrap()
+    };
+    let before = average_precision(&network);
+    let task = FaceTask::new(config, &network, Drawn, Engine::Fused, &device).unwrap();
+    let fitted = training.run(&task, &mut Quiet).unwrap();
+    let after = average_precision(&fitted.module);
+    assert!(before < 0.7 && after > 0.9, "{before} before, {after} after");
 }

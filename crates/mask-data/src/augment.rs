@@ -49,6 +49,44 @@ pub struct AugmentationError {
     most: f64,
 }
 
+impl AugmentationError {
+    /// # Errors
+    /// If a setting, by name, value and largest value, is not from 0 to that.
+    pub(crate) fn check(settings: &[(&'static str, f64, f64)]) -> Result<(), Self> {
+        let bad = settings.iter().find(|(_, value, most)| !(0.0..=*most).contains(value));
+        match bad {
+            Some(&(setting, value, most)) => Err(Self { setting, value, most }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What storage and lenses do to an image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Degradation {
+    /// Largest standard deviation of a Gaussian blur, in pixels.
+    pub(crate) blur: f64,
+    /// Lowest JPEG quality; 0 for no storing.
+    pub(crate) jpeg_quality: u8,
+}
+
+impl Degradation {
+    pub(crate) fn apply(&self, mut image: RgbImage, rng: &mut impl Rng) -> RgbImage {
+        if self.blur > 0.0 {
+            let sigma = rng.random_range(0.0..=self.blur) as f32;
+            // Below a third of a pixel nothing is to be seen.
+            if sigma > 0.33 {
+                image = imageproc::filter::gaussian_blur_f32(&image, sigma);
+            }
+        }
+        if self.jpeg_quality > 0 {
+            let quality = rng.random_range(self.jpeg_quality.min(100)..=100);
+            image = stored_as_jpeg(&image, quality).unwrap_or(image);
+        }
+        image
+    }
+}
+
 impl Default for Augmentation {
     fn default() -> Self {
         Self { rotation: 20.0, zoom: 0.15, shift: 0.2, shear: 0.15, flip: true, ..Self::none() }
@@ -89,11 +127,7 @@ impl Augmentation {
             ("jpeg_quality", f64::from(self.jpeg_quality), 100.0),
             ("occlusion", self.occlusion, 1.0),
         ];
-        let bad = settings.into_iter().find(|(_, value, most)| !(0.0..=*most).contains(value));
-        match bad {
-            Some((setting, value, most)) => Err(AugmentationError { setting, value, most }),
-            None => Ok(()),
-        }
+        AugmentationError::check(&settings)
     }
 
     /// A random variant of `region` of `image`, of `side` x `side` pixels.
@@ -152,16 +186,10 @@ impl Augmentation {
             let shrunk = imageops::thumbnail(&image, small, small);
             image = imageops::resize(&shrunk, width, height, imageops::FilterType::Triangle);
         }
-        if self.blur > 0.0 {
-            let sigma = rng.random_range(0.0..=self.blur) as f32;
-            // Below a third of a pixel nothing is to be seen.
-            if sigma > 0.33 {
-                image = imageproc::filter::gaussian_blur_f32(&image, sigma);
-            }
-        }
+        image = Degradation { blur: self.blur, jpeg_quality: 0 }.apply(image, rng);
         if self.jpeg_quality > 0 && rng.random_bool(0.5) {
-            let quality = rng.random_range(self.jpeg_quality.min(100)..=100);
-            image = stored_as_jpeg(&image, quality).unwrap_or(image);
+            let jpeg_quality = self.jpeg_quality;
+            image = Degradation { blur: 0.0, jpeg_quality }.apply(image, rng);
         }
         if self.occlusion > 0.0 && rng.random_bool(0.5) {
             let mut extent = |length: u32| {
@@ -182,7 +210,7 @@ impl Augmentation {
 }
 
 /// A number drawn from [-most, most].
-fn symmetric(rng: &mut impl Rng, most: f64) -> f64 {
+pub(crate) fn symmetric(rng: &mut impl Rng, most: f64) -> f64 {
     if most > 0.0 { rng.random_range(-most..=most) } else { 0.0 }
 }
 

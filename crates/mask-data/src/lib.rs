@@ -33,6 +33,8 @@ mod duplicates;
 mod inspect;
 mod loader;
 mod sample;
+mod scene;
+mod scene_set;
 pub mod seed;
 mod split;
 mod voc;
@@ -45,6 +47,8 @@ pub use duplicates::{DUPLICATE_HASH_DISTANCE, DuplicatePair, Duplicates, find_du
 pub use inspect::{ImageInfo, InspectedSet, inspect};
 pub use loader::{AugmentedSample, ImageCache, LoaderConfig, load_samples};
 pub use sample::{DatasetError, LabeledSet, Sample};
+pub use scene::{Placement, Scene, SceneAugmentation, SceneLoader, SceneSample, voc_scenes};
+pub use scene_set::SceneSet;
 pub use split::{Split, SplitError, SplitFile, grouped_split};
 pub use voc::{VocImage, VocObject, read_voc, voc_folders, voc_samples};
 pub use warp::Warp;

@@ -76,6 +76,15 @@ pub enum DatasetError {
         /// The class.
         class: String,
     },
+    /// A data set for a detector that names no face.
+    #[error(
+        "{}: no face in it; a detector needs images with boxes in Pascal VOC's form, in `images` and \
+         `annotations`", root.display()
+    )]
+    NoBoxes {
+        /// The data set.
+        root: PathBuf,
+    },
     /// A class without images.
     #[error("{}: class `{class}` has no images; fill its folder or remove it", root.display())]
     EmptyClass {

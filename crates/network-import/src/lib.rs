@@ -6,9 +6,12 @@
 mod caffe;
 mod keras;
 mod mobilenet;
+mod published;
 mod res10;
 
 use weights_file::{NamedTensor, Precision, encode};
+
+pub use published::{Place, Published, sha256};
 
 /// The face network's parameters under the names of `face_ssd::network::Res10Ssd`, of a
 /// `caffemodel` file.

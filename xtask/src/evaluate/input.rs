@@ -14,14 +14,12 @@ use mask_metrics::{
     Predictions,
 };
 use mask_model::{INPUT_SIZE, MaskClassifier};
+use mask_training::{DataSettings, Input, network_input};
 
 use super::EvaluateArgs;
 use crate::{
     progress::{bar, remark},
-    train::{
-        samples,
-        settings::{DataSettings, Input},
-    },
+    train::samples,
 };
 
 /// Images that enter the classifier at once.
@@ -101,7 +99,7 @@ fn classify(
     };
     let mut labeled = Vec::with_capacity(samples.len());
     for images in load_samples(Arc::clone(&samples), cache, config, views) {
-        for row in classifier.classify_inputs(&samples::network_input(&images?)?)? {
+        for row in classifier.classify_inputs(&network_input(&images?)?)? {
             let Sample { image, region, class } = samples[labeled.len()].clone();
             let named = classifier.classes().iter().map(String::as_str);
             let probabilities = classes.probabilities(named.zip(row.into_iter().map(f64::from)));

@@ -7,8 +7,8 @@ use burn_onnx::{LoadStrategy, ModelGen};
 use burn_pack::{DType, Reader};
 use weights_file::NamedTensor;
 
-use super::source::sha256;
 use crate::files::write_file;
+use network_import::sha256;
 
 /// Writes the generated module to `folder/mobilenet_v2.rs` and returns its weights.
 pub(super) fn generate(onnx: &Path, folder: &Path) -> anyhow::Result<Vec<NamedTensor>> {

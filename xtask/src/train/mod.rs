@@ -3,17 +3,22 @@
 //! The way: `settings` puts flags and files together; `samples` reads the data set and runs the
 //! frozen backbone; `mask_model` and `trainer` train; `outputs` writes what remains.
 
+mod face;
 mod outputs;
 pub(crate) mod samples;
 pub(crate) mod settings;
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use mask_data::{Dataset, SplitFile};
 use mask_detector::DeviceChoice;
 use mask_model::{HeadCheckpoint, HeadTask, HeadTraining, Samples, WeightsSource};
+use mask_training::{HeadFeatures, Selection, contact_sheet};
 use trainer::TrainError;
 
 use crate::{
@@ -21,13 +26,18 @@ use crate::{
     progress::{bar, remark},
 };
 
-/// Train a head on folders of images, one folder a class, or on boxes in Pascal VOC's form.
+/// Train the head on folders of images, one folder a class, or on boxes in Pascal VOC's form; or the
+/// face network on such boxes.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Folder with one folder of images for each class, or with `images` and `annotations`.
-    #[arg(long, value_name = "DIR")]
-    dataset: PathBuf,
-    /// Folder to write the head and everything about it to.
+    /// Which network learns.
+    #[arg(long, value_enum, default_value_t = NetworkArg::Mask)]
+    network: NetworkArg,
+    /// Folder with one folder of images for each class, or with `images` and `annotations`. For the
+    /// face network it may be given several times.
+    #[arg(long, value_name = "DIR", required = true)]
+    dataset: Vec<PathBuf>,
+    /// Folder to write the network and everything about it to.
     #[arg(long, value_name = "DIR", default_value = "training")]
     output: PathBuf,
     /// Go on where an interrupted training in the output folder stopped.
@@ -42,6 +52,9 @@ pub(crate) struct TrainArgs {
     /// Write the division to this file too.
     #[arg(long, value_name = "FILE")]
     write_split: Option<PathBuf>,
+    /// Weights that the face network starts from [default: the built-in ones].
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Device to run on: auto, cpu, gpu or gpu:N.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
@@ -50,6 +63,15 @@ pub(crate) struct TrainArgs {
     image_cache: usize,
     #[command(flatten)]
     settings: settings::SettingsArgs,
+}
+
+/// A network that learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum NetworkArg {
+    /// The head that tells masks.
+    Mask,
+    /// The face detector.
+    Face,
 }
 
 /// Show what training sees: a contact sheet of augmented images.
@@ -73,7 +95,14 @@ pub(crate) struct PreviewArgs {
 
 /// Runs `train`.
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
-    let settings = args.settings.settings()?;
+    match args.network {
+        NetworkArg::Mask => train_head(args),
+        NetworkArg::Face => face::train(args),
+    }
+}
+
+/// The output folder, writable, and its checkpoint, if there may be one.
+fn open_output(args: &TrainArgs) -> anyhow::Result<PathBuf> {
     let output = &args.output;
     fs::create_dir_all(output).with_context(|| format!("cannot create {}", output.display()))?;
     let probe = tempfile::NamedTempFile::new_in(output);
@@ -85,11 +114,39 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
          another --output",
         output.display()
     );
+    Ok(checkpoint)
+}
+
+fn open_device(args: &TrainArgs) -> anyhow::Result<mask_detector::OpenDevice> {
     let device = args.device.open()?;
     if let Some(reason) = &device.fallback {
         remark(format_args!("training on the CPU: {reason}"));
     }
-    let data = samples::read(&args.dataset, &settings.data, &device.device)?;
+    Ok(device)
+}
+
+/// An error of a checkpoint, with the remedy.
+fn checkpoint_error(checkpoint: &Path, error: TrainError) -> anyhow::Error {
+    let file = checkpoint.display();
+    match error {
+        // It names the file itself.
+        TrainError::Checkpoint(error) => anyhow::Error::from(error),
+        error => anyhow::anyhow!("{file}: {error}"),
+    }
+    .context(format!(
+        "repeat its settings (config.toml and split.json beside {file}), or train anew in another \
+         folder"
+    ))
+}
+
+fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
+    let settings = args.settings.settings()?;
+    let [dataset] = args.dataset.as_slice() else {
+        anyhow::bail!("a head is trained on one data set: give --dataset once");
+    };
+    let checkpoint = open_output(args)?;
+    let (device, output) = (open_device(args)?, &args.output);
+    let data = samples::read(dataset, &settings.data, &device.device)?;
     let split = match &args.split {
         Some(file) => SplitFile::read(file)?.apply(&data.set, &data.root, file)?,
         None => data
@@ -108,10 +165,16 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         data.set.classes.len(),
         data.duplicates_report(&split).lines().next().unwrap_or_default()
     ));
-    let mut source =
-        samples::Features::new(&data, &settings, args.image_cache << 20, &device.device)?;
     let ahead = settings.data.cache_features * split.train.len() + split.validation.len();
-    source.progress = bar(ahead, "features");
+    let progress = bar(ahead, "features");
+    let shown = progress.clone();
+    let source = HeadFeatures::new(
+        &data,
+        &settings,
+        args.image_cache << 20,
+        &device.device,
+        Box::new(move |count| shown.inc(count as u64)),
+    )?;
     let task = HeadTask::new(
         settings.training.clone(),
         data.set.classes.clone(),
@@ -122,21 +185,12 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         source,
         &device.device,
     )?;
-    task.source().progress.finish_and_clear();
+    progress.finish_and_clear();
     let mut training = HeadTraining::new(&task, &files.fingerprint, &device.device)?;
     if args.resume && checkpoint.exists() {
-        let done = training.resume(&WeightsSource::File(checkpoint.clone())).map_err(|error| {
-            let file = checkpoint.display();
-            match error {
-                // It names the file itself.
-                TrainError::Checkpoint(error) => anyhow::Error::from(error),
-                error => anyhow::anyhow!("{file}: {error}"),
-            }
-            .context(format!(
-                "repeat its settings (config.toml and split.json beside {file}), or \
-                              train anew in another folder"
-            ))
-        })?;
+        let done = training
+            .resume(&WeightsSource::File(checkpoint.clone()))
+            .map_err(|error| checkpoint_error(&checkpoint, error))?;
         remark(format_args!("going on after epoch {done}"));
     } else if checkpoint.exists() {
         fs::remove_file(&checkpoint)
@@ -145,11 +199,13 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     // Not before a checkpoint was found to be of the same: these files say what it is of.
     files.write_inputs(&data, &split)?;
     let (classes, margin) = (data.set.classes.clone(), settings.data.margin);
-    let mut keeper = outputs::Keeper::new(output, &settings, classes, margin, &device.device);
-    let settings::Selection { keep, patience, .. } = settings.selection;
+    let kept =
+        outputs::KeptHead { classes: classes.clone(), margin, device: device.device.clone() };
+    let mut keeper = outputs::Keeper::new(output, settings.training.epochs, kept);
+    let Selection { keep, patience, .. } = settings.selection;
     let fitted = training.run(&task, keep, patience, &mut keeper)?;
     let validation = task.validation_probabilities(&fitted.module)?;
-    let head = HeadCheckpoint { layers: fitted.module, classes: keeper.classes, margin };
+    let head = HeadCheckpoint { layers: fitted.module, classes, margin };
     files.write_results(&head, &fitted.history, fitted.kept_epoch, &validation)
 }
 
@@ -164,7 +220,7 @@ pub(crate) fn preview(args: &PreviewArgs) -> anyhow::Result<()> {
     let settings = args.settings.settings()?;
     let device = DeviceChoice::Cpu.open()?.device;
     let data = samples::read(&args.dataset, &settings.data, &device)?;
-    let sheet = samples::contact_sheet(&data, &settings, args.images.max(1), args.views.max(1))?;
+    let sheet = contact_sheet(&data, &settings, args.images.max(1), args.views.max(1))?;
     let mut png = std::io::Cursor::new(Vec::new());
     sheet.write_to(&mut png, image::ImageFormat::Png)?;
     write_file(&args.output, &png.into_inner())

@@ -11,12 +11,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use trainer::{EpochMetrics, Observer, StepMetrics, TrainError, history_csv};
 
-use super::settings::Settings;
 use crate::{
     files::write_file,
     plot::{Curves, PlotFormat},
     progress::{bar, print, remark},
 };
+use mask_training::HeadSettings;
 
 /// The checkpoint's name in the output folder.
 pub(crate) const CHECKPOINT: &str = "checkpoint.bpk";
@@ -33,6 +33,17 @@ pub(crate) struct Outputs {
     run: Run,
     /// What tells this training from others: images, split, settings and device.
     pub(crate) fingerprint: String,
+}
+
+/// SHA-256 of everything that decides a training's result.
+pub(crate) struct Fingerprint(pub(crate) String);
+
+impl Fingerprint {
+    pub(crate) fn of(parts: &[&[u8]]) -> Self {
+        let mut digest = Sha256::new();
+        parts.iter().for_each(|part| digest.update(part));
+        Self(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
 }
 
 /// What it takes to repeat a training, beside config.toml and split.json.
@@ -62,18 +73,15 @@ struct Metrics<'a> {
 impl Outputs {
     pub(crate) fn new(
         folder: &Path,
-        settings: &Settings,
+        settings: &HeadSettings,
         data: &Dataset,
         split: &Split,
         device: &str,
     ) -> anyhow::Result<Self> {
         let config = toml::to_string(settings)?;
-        let mut digest = Sha256::new();
-        digest.update(&config);
-        digest.update(&data.sha256);
-        digest.update(serde_json::to_vec(&SplitFile::new(&data.set, &data.root, split))?);
-        digest.update(device);
-        let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let written = serde_json::to_vec(&SplitFile::new(&data.set, &data.root, split))?;
+        let parts = [config.as_bytes(), data.sha256.as_bytes(), &written, device.as_bytes()];
+        let fingerprint = Fingerprint::of(&parts).0;
         let run = Run {
             version: env!("CARGO_PKG_VERSION"),
             dataset: data.root.clone(),
@@ -124,7 +132,7 @@ impl Outputs {
         self.write("history.csv", history_csv(history)?)?;
         self.write("metrics.json", serde_json::to_string_pretty(&metrics)?)?;
         self.write("report.txt", &text)?;
-        let curves = curves(history);
+        let curves = curves(history, "accuracy");
         self.write("plot.png", curves.draw(PlotFormat::Png)?)?;
         self.write("plot.svg", curves.draw(PlotFormat::Svg)?)?;
         // The head last: where it lies, all the rest lies too.
@@ -140,8 +148,8 @@ impl Outputs {
     }
 }
 
-/// Loss and accuracy over the epochs.
-fn curves(history: &[EpochMetrics]) -> Curves {
+/// Loss and accuracy, or what stands for it in validation, over the epochs.
+pub(crate) fn curves(history: &[EpochMetrics], validation: &str) -> Curves {
     let line = |name: &str, value: fn(&EpochMetrics) -> f64| {
         let points = history.iter().map(|metrics| (metrics.epoch as f64, value(metrics)));
         (name.to_owned(), points.collect::<Vec<_>>())
@@ -150,7 +158,7 @@ fn curves(history: &[EpochMetrics]) -> Curves {
         line("training loss", |metrics| metrics.train_loss),
         line("validation loss", |metrics| metrics.validation_loss),
         line("training accuracy", |metrics| metrics.train_accuracy),
-        line("validation accuracy", |metrics| metrics.validation_accuracy),
+        line(&format!("validation {validation}"), |metrics| metrics.validation_accuracy),
     ];
     let highest = lines.iter().flat_map(|(_, line)| line).fold(1.0, |most, (_, y)| y.max(most));
     let (title, last) = ("Training loss and accuracy".to_owned(), history.len().max(2) as f64);
@@ -168,36 +176,57 @@ fn dependencies() -> Vec<String> {
     packages.map(|p| format!("{} {}", text(p, "name"), text(p, "version"))).collect()
 }
 
+/// How a network in training is stored.
+pub(crate) trait Network<M> {
+    /// The bytes of its file.
+    fn to_bytes(&self, network: &M) -> anyhow::Result<Vec<u8>>;
+
+    /// Reads it back.
+    fn load(&self, file: &WeightsSource) -> anyhow::Result<M>;
+}
+
+/// A head with its classes.
+pub(crate) struct KeptHead {
+    pub(crate) classes: Vec<String>,
+    pub(crate) margin: f32,
+    pub(crate) device: Device,
+}
+
+impl Network<MaskHead> for KeptHead {
+    fn to_bytes(&self, network: &MaskHead) -> anyhow::Result<Vec<u8>> {
+        let (classes, margin) = (self.classes.clone(), self.margin);
+        Ok(HeadCheckpoint { layers: network.clone(), classes, margin }.to_bytes()?)
+    }
+
+    fn load(&self, file: &WeightsSource) -> anyhow::Result<MaskHead> {
+        Ok(HeadCheckpoint::load(file, &self.device)?.layers)
+    }
+}
+
 /// Keeps what training yields in the output folder and says how it goes.
-pub(crate) struct Keeper {
+pub(crate) struct Keeper<N> {
     folder: PathBuf,
     epochs: usize,
-    pub(crate) classes: Vec<String>,
-    margin: f32,
-    device: Device,
+    network: N,
     progress: ProgressBar,
 }
 
-impl Keeper {
-    pub(crate) fn new(
-        folder: &Path,
-        settings: &Settings,
-        classes: Vec<String>,
-        margin: f32,
-        device: &Device,
-    ) -> Self {
-        let (epochs, folder) = (settings.training.epochs, folder.to_path_buf());
+impl<N> Keeper<N> {
+    pub(crate) fn new(folder: &Path, epochs: usize, network: N) -> Self {
         let progress = ProgressBar::hidden();
-        Self { folder, epochs, classes, margin, device: device.clone(), progress }
+        Self { folder: folder.to_path_buf(), epochs, network, progress }
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
-        write_file(&self.folder.join(name), bytes)
-            .map_err(|error| TrainError::Task(format!("{error:#}").into()))
+        write_file(&self.folder.join(name), bytes).map_err(anyhow_error)
     }
 }
 
-impl Observer<MaskHead> for Keeper {
+fn anyhow_error(error: anyhow::Error) -> TrainError {
+    TrainError::Task(format!("{error:#}").into())
+}
+
+impl<M, N: Network<M>> Observer<M> for Keeper<N> {
     fn epoch_started(&mut self, epoch: usize, steps: usize) {
         self.progress = bar(steps, &format!("epoch {}/{}", epoch + 1, self.epochs));
     }
@@ -223,15 +252,13 @@ impl Observer<MaskHead> for Keeper {
         remark(format_args!("no improvement in {patience} epochs: stopped"));
     }
 
-    fn keep_best(&mut self, module: &MaskHead) -> Result<(), TrainError> {
-        let (classes, margin) = (self.classes.clone(), self.margin);
-        let head = HeadCheckpoint { layers: module.clone(), classes, margin };
-        self.write(BEST, &head.to_bytes()?)
+    fn keep_best(&mut self, module: &M) -> Result<(), TrainError> {
+        self.write(BEST, &self.network.to_bytes(module).map_err(anyhow_error)?)
     }
 
-    fn best(&mut self) -> Result<MaskHead, TrainError> {
+    fn best(&mut self) -> Result<M, TrainError> {
         let file = WeightsSource::File(self.folder.join(BEST));
-        Ok(HeadCheckpoint::load(&file, &self.device)?.layers)
+        self.network.load(&file).map_err(anyhow_error)
     }
 
     fn checkpoint(&mut self, bytes: &[u8]) -> Result<(), TrainError> {

@@ -2,83 +2,12 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context, ensure};
-use clap::{Args, ValueEnum};
-use mask_data::{Augmentation, DUPLICATE_HASH_DISTANCE};
-use mask_model::HeadTrainingConfig;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use trainer::{Schedule, SelectBest, TrainError};
-
-/// What decides a training's result, beside the images.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Settings {
-    pub(crate) training: HeadTrainingConfig,
-    pub(crate) selection: Selection,
-    pub(crate) data: DataSettings,
-    pub(crate) augmentation: Augmentation,
-}
-
-/// Which epoch's head is kept, and when to stop.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Selection {
-    pub(crate) keep: SelectBest,
-    /// Epochs without improvement after which training stops; 0 for never.
-    pub(crate) patience: usize,
-    /// Whether rare classes weigh as much as frequent ones.
-    pub(crate) balance_classes: bool,
-}
-
-impl Default for Selection {
-    fn default() -> Self {
-        Self { keep: SelectBest::Last, patience: 0, balance_classes: false }
-    }
-}
-
-/// What the samples are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct DataSettings {
-    pub(crate) input: Input,
-    /// Fraction of the samples that validation gets.
-    pub(crate) validation: f64,
-    /// Differing bits, of 256, up to which images count as copies.
-    pub(crate) copy_distance: u32,
-    /// Tolerated part of unreadable images.
-    pub(crate) max_unreadable: f64,
-    /// What faces' boxes are grown by on every side, as a fraction of their size. Default: 0.
-    pub(crate) margin: f32,
-    /// Whether annotated objects marked as difficult count.
-    pub(crate) difficult: bool,
-    /// Augmented views of each image that are kept as features; 0 to make new ones each epoch.
-    pub(crate) cache_features: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Input {
-    /// Whole images, as the reference.
-    Whole,
-    /// The most certain face that the detector finds, or the whole image where it finds none.
-    Faces,
-    /// Both of them, as two samples.
-    Both,
-}
-
-impl Default for DataSettings {
-    fn default() -> Self {
-        Self {
-            input: Input::Whole,
-            validation: 0.2,
-            copy_distance: DUPLICATE_HASH_DISTANCE,
-            max_unreadable: 0.01,
-            margin: 0.0,
-            difficult: false,
-            cache_features: 0,
-        }
-    }
-}
+use anyhow::Context;
+use clap::Args;
+use mask_data::Augmentation;
+use mask_training::{FaceSettings, HeadSettings, Input};
+use serde::de::DeserializeOwned;
+use trainer::{Schedule, SelectBest};
 
 /// Flags that set a training's result; each overrides --config.
 #[derive(Debug, Args)]
@@ -128,7 +57,7 @@ pub(crate) struct SettingsArgs {
     #[arg(long)]
     balance_classes: bool,
     /// Train on the faces that the detector finds, or (both) on them and the whole images.
-    #[arg(long, alias = "face-crops", value_name = "WHICH", num_args = 0..=1, default_missing_value = "faces", value_enum)]
+    #[arg(long, alias = "face-crops", value_name = "WHICH", num_args = 0..=1, default_missing_value = "faces", value_parser = named::<Input>)]
     input: Option<Input>,
     /// Fraction of the images kept for validation [default: 0.2].
     #[arg(long, value_name = "FRACTION")]
@@ -153,24 +82,58 @@ fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
+fn set<T: Copy>(place: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *place = value;
+    }
+}
+
 impl SettingsArgs {
-    /// Puts defaults, file and flags together.
-    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
-        let mut settings = match &self.config {
-            None => Settings::default(),
-            Some(path) => {
-                let text = fs::read_to_string(path)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
-                toml::from_str(&text)
-                    .with_context(|| format!("{} is not a settings file", path.display()))?
-            }
-        };
-        fn set<T: Copy>(place: &mut T, flag: Option<T>) {
-            if let Some(value) = flag {
-                *place = value;
-            }
+    /// The settings of the file, or the defaults.
+    fn of_file<S: Default + DeserializeOwned>(&self) -> anyhow::Result<S> {
+        let Some(path) = &self.config else { return Ok(S::default()) };
+        let text =
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not a settings file", path.display()))
+    }
+
+    /// Puts defaults, file and flags together, for the face network. The flags of a head alone are
+    /// refused.
+    pub(crate) fn face_settings(&self) -> anyhow::Result<FaceSettings> {
+        let of_head = [
+            ("--warmup-epochs", self.warmup_epochs.is_some()),
+            ("--label-smoothing", self.label_smoothing.is_some()),
+            ("--dropout", self.dropout.is_some()),
+            ("--hidden", self.hidden.is_some()),
+            ("--select-best", self.select_best.is_some()),
+            ("--patience", self.patience.is_some()),
+            ("--balance-classes", self.balance_classes),
+            ("--input", self.input.is_some()),
+            ("--margin", self.margin.is_some()),
+            ("--cache-features", self.cache_features.is_some()),
+            ("--no-augmentation", self.no_augmentation),
+        ];
+        if let Some((flag, _)) = of_head.into_iter().find(|(_, given)| *given) {
+            anyhow::bail!("{flag} is a setting of --network mask; leave it out");
         }
-        let Settings { training, selection, data, augmentation } = &mut settings;
+        let mut settings: FaceSettings = self.of_file()?;
+        let FaceSettings { training, data, .. } = &mut settings;
+        set(&mut training.epochs, self.epochs);
+        set(&mut training.batch_size, self.batch_size);
+        set(&mut training.learning_rate, self.learning_rate);
+        set(&mut training.weight_decay, self.weight_decay);
+        set(&mut training.schedule, self.schedule);
+        set(&mut training.seed, self.seed);
+        set(&mut data.validation, self.validation);
+        set(&mut data.max_unreadable, self.max_unreadable);
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Puts defaults, file and flags together.
+    pub(crate) fn settings(&self) -> anyhow::Result<HeadSettings> {
+        let mut settings: HeadSettings = self.of_file()?;
+        let HeadSettings { training, selection, data, augmentation } = &mut settings;
         set(&mut training.epochs, self.epochs);
         set(&mut training.batch_size, self.batch_size);
         set(&mut training.learning_rate, self.learning_rate);
@@ -192,23 +155,7 @@ impl SettingsArgs {
         if self.no_augmentation {
             *augmentation = Augmentation::none();
         }
-        settings.check()?;
+        settings.validate()?;
         Ok(settings)
-    }
-}
-
-impl Settings {
-    fn check(&self) -> anyhow::Result<()> {
-        let Self { training, selection, data, augmentation } = self;
-        training.validate()?;
-        augmentation.validate()?;
-        TrainError::check_range("validation", data.validation, 0.01, 0.9)?;
-        TrainError::check_range("max-unreadable", data.max_unreadable, 0.0, 1.0)?;
-        TrainError::check_range("margin", data.margin.into(), -0.4, 10.0)?;
-        ensure!(
-            selection.patience == 0 || selection.keep != SelectBest::Last,
-            "patience needs something that can improve: give --select-best loss or accuracy with it"
-        );
-        Ok(())
     }
 }

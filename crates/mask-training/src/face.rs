@@ -1,0 +1,166 @@
+//! The face network's settings, and images as it takes them.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use face_ssd::{
+    FaceDetector, FaceDetectorConfig, NORMALIZATION,
+    network::Res10Ssd,
+    train::{FaceBatch, FaceSource, FaceTrainingConfig},
+};
+use geometry::{BoundingBox, UnitBox};
+use image_input::{DecodeLimits, NetworkInput};
+use mask_data::{ImageCache, Scene, SceneAugmentation, SceneLoader, SceneSample, seed};
+use mask_metrics::{Detection, GroundTruth, ImageResult, average_precision};
+use rand::RngExt;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use trainer::{TrainError, Validation};
+
+/// What decides the result of a training of the face network, beside the images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaceSettings {
+    /// The optimisation.
+    pub training: FaceTrainingConfig,
+    /// The images.
+    pub data: FaceData,
+    /// How images become samples.
+    pub augmentation: SceneAugmentation,
+}
+
+/// What the images are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaceData {
+    /// Fraction of the images that validation gets. Default: 0.15.
+    pub validation: f64,
+    /// Tolerated fraction of unreadable images. Default: 0.01.
+    pub max_unreadable: f64,
+}
+
+impl Default for FaceData {
+    fn default() -> Self {
+        Self { validation: 0.15, max_unreadable: 0.01 }
+    }
+}
+
+impl FaceSettings {
+    /// # Errors
+    /// If a setting is outside its range.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        self.training.validate()?;
+        self.augmentation.validate().map_err(TrainError::task)?;
+        TrainError::check_range("validation", self.data.validation, 0.01, 0.9)?;
+        TrainError::check_range("max-unreadable", self.data.max_unreadable, 0.0, 1.0)
+    }
+}
+
+/// Training samples and validation images for the face network.
+pub struct FaceImages {
+    loader: SceneLoader,
+    validation: Vec<Scene>,
+    cache: Arc<ImageCache>,
+    config: FaceTrainingConfig,
+    device: Device,
+    progress: Box<dyn Fn() + Send + Sync>,
+}
+
+impl FaceImages {
+    /// Images to learn from and to validate on. `cache_bytes` bounds the decoded images that are
+    /// kept; `progress` is called once per image of a validation, from any thread.
+    pub fn new(
+        train: Vec<Scene>,
+        validation: Vec<Scene>,
+        settings: &FaceSettings,
+        cache_bytes: usize,
+        device: &Device,
+        progress: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let cache = Arc::new(ImageCache::new(DecodeLimits::default(), cache_bytes));
+        // What the network sees where there is nothing: zero after normalisation.
+        let [blue, green, red] = NORMALIZATION.offset.map(|value| value.round() as u8);
+        let config = settings.training.clone();
+        let loader = SceneLoader::new(
+            train,
+            Arc::clone(&cache),
+            settings.augmentation.clone(),
+            [red, green, blue],
+            config.seed,
+        );
+        Self { loader, validation, cache, config, device: device.clone(), progress }
+    }
+
+    /// What a network finds in the validation images, down to a confidence of 0.01.
+    ///
+    /// # Errors
+    /// If an image cannot be read, or the network cannot run.
+    pub fn results(&self, network: &Res10Ssd) -> Result<Vec<ImageResult>, TrainError> {
+        let mut config = FaceDetectorConfig::default();
+        config.postprocess = config.postprocess.with_score_threshold(0.01);
+        let priors = self.config.priors;
+        let detector = FaceDetector::from_network(network.clone(), priors, config, &self.device)
+            .map_err(TrainError::task)?;
+        let result = |scene: &Scene| {
+            let image = self.cache.get(&scene.image).map_err(TrainError::task)?;
+            let faces = detector.detect(&*image).map_err(TrainError::task)?;
+            (self.progress)();
+            let truth = |difficult: bool| {
+                move |bbox: &BoundingBox| GroundTruth { bbox: *bbox, class: 0, difficult }
+            };
+            let truths = scene.faces.iter().map(truth(false));
+            Ok(ImageResult {
+                truths: truths.chain(scene.ignored.iter().map(truth(true))).collect(),
+                detections: faces
+                    .into_iter()
+                    .map(|face| Detection {
+                        bbox: face.bbox,
+                        confidence: face.score.into(),
+                        probabilities: Vec::new(),
+                    })
+                    .collect(),
+            })
+        };
+        self.validation.par_iter().map(result).collect()
+    }
+}
+
+impl FaceSource for FaceImages {
+    fn batches(
+        &self,
+        epoch: usize,
+        take: &mut dyn FnMut(FaceBatch) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let FaceTrainingConfig { batch_size, samples_per_epoch, sides, seed, .. } = &self.config;
+        for first in (0..*samples_per_epoch).step_by(*batch_size) {
+            // The side belongs to the step, as the samples' changes belong to them.
+            let of_step = u64::MAX - first as u64;
+            let (purpose, epoch) = (seed::Purpose::Augmentation, epoch as u64);
+            let mut rng = seed::generator(purpose, *seed, epoch, of_step);
+            let side = sides[rng.random_range(0..sides.len())];
+            let count = (*batch_size).min(samples_per_epoch - first);
+            let samples =
+                self.loader.samples(epoch, first, count, side).map_err(TrainError::task)?;
+            take(batch(&samples, side)?)?;
+        }
+        Ok(())
+    }
+
+    fn validate(&self, network: &Res10Ssd) -> Result<Validation, TrainError> {
+        let accuracy = average_precision(&self.results(network)?, None, 0.5).unwrap_or_default();
+        Ok(Validation { loss: 1.0 - accuracy, accuracy })
+    }
+}
+
+fn batch(samples: &[SceneSample], side: u32) -> Result<FaceBatch, TrainError> {
+    let mut input = NetworkInput::new((side, side), NORMALIZATION);
+    samples.iter().try_for_each(|sample| input.push(&sample.image)).map_err(TrainError::task)?;
+    let unit = |boxes: &Vec<BoundingBox>| -> Vec<UnitBox> {
+        boxes.iter().map(|bbox| bbox.to_unit((side, side).into())).collect()
+    };
+    Ok(FaceBatch {
+        input,
+        faces: samples.iter().map(|sample| unit(&sample.faces)).collect(),
+        ignored: samples.iter().map(|sample| unit(&sample.ignored)).collect(),
+    })
+}
