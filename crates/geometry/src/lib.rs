@@ -17,9 +17,11 @@
 //! ```
 
 mod boxes;
+mod crop;
 mod nms;
 mod rect;
 
 pub use boxes::{BoundingBox, UnitBox};
+pub use crop::Crop;
 pub use nms::non_maximum_suppression;
 pub use rect::{ImageSize, PixelRect};

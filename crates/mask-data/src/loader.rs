@@ -10,6 +10,7 @@ use std::{
     thread,
 };
 
+use geometry::Crop;
 use image::RgbImage;
 use image_input::{DecodeLimits, ImageError, decode_file};
 use rayon::prelude::*;
@@ -79,9 +80,8 @@ pub struct AugmentedSample {
 pub struct LoaderConfig {
     /// Width and height of the result, in pixels.
     pub side: u32,
-    /// What is added to a sample's region on every side, as a fraction of its width or height and as
-    /// far as the image reaches.
-    pub margin: f32,
+    /// How a sample's region is grown.
+    pub crop: Crop,
     /// The random changes.
     pub augmentation: Augmentation,
     /// Seed of the random changes.
@@ -104,13 +104,13 @@ pub fn load_samples(
 ) -> Receiver<Result<Vec<RgbImage>, ImageError>> {
     let (sender, receiver) = sync_channel(WAITING);
     thread::spawn(move || {
-        let LoaderConfig { side, margin, augmentation, seed, batch_size } = settings;
+        let LoaderConfig { side, crop, augmentation, seed, batch_size } = settings;
         for batch in views.chunks(batch_size.max(1)) {
             let load = |view: &AugmentedSample| {
                 let sample = &samples[view.sample];
                 let image = cache.get(&sample.image)?;
                 let size = image.dimensions().into();
-                let region = sample.region.map(|region| region.expand(margin).clamp(size));
+                let region = sample.region.map(|region| crop.region(&region, size));
                 let (purpose, index) = (Purpose::Augmentation, view.sample as u64);
                 let mut rng = generator(purpose, seed, view.epoch, index);
                 Ok(augmentation.apply(&image, region, side, &mut rng))

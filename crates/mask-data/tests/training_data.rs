@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use geometry::BoundingBox;
+use geometry::{BoundingBox, Crop};
 use image::RgbImage;
 use image_input::DecodeLimits;
 use mask_data::{
@@ -82,7 +82,13 @@ fn margins_show_more_of_the_image_and_nothing_else() {
     let samples = Arc::new(vec![Sample { image: file, region, class: 0 }]);
     let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 0));
     let augmentation = Augmentation::none();
-    let settings = LoaderConfig { side: 24, margin: 0.1, augmentation, seed: 0, batch_size: 1 };
+    let settings = LoaderConfig {
+        side: 24,
+        crop: Crop { margin: 0.1, square: false },
+        augmentation,
+        seed: 0,
+        batch_size: 1,
+    };
     let views = vec![AugmentedSample { sample: 0, epoch: 0 }];
     let shown = load_samples(samples, cache, settings, views).recv().unwrap().unwrap();
     // Two pixels on each side, but below, where the image ends.
@@ -111,7 +117,7 @@ fn augmentation_depends_on_seed_epoch_and_index_alone() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let augmentation = all.clone();
         let settings =
-            LoaderConfig { side: 48, margin: 0.0, augmentation, seed, batch_size: batch };
+            LoaderConfig { side: 48, crop: Crop::default(), augmentation, seed, batch_size: batch };
         pool.install(|| {
             let views = load_samples(Arc::clone(&samples), cache, settings, views);
             views.into_iter().flat_map(Result::unwrap).collect::<Vec<_>>()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use face_ssd::{Face, FaceDetector, FaceDetectorConfig};
-use geometry::PixelRect;
+use geometry::{Crop, PixelRect};
 use image_input::{DecodeLimits, ImageView, decode};
 use mask_model::{MaskClassifier, MaskClassifierConfig, argmax};
 use serde::{Deserialize, Serialize};
@@ -61,9 +61,9 @@ impl MaskDetector {
         self.masks.classes()
     }
 
-    /// What is added to a face's box before it is classified, see [`MaskClassifier::margin`].
-    pub fn margin(&self) -> f32 {
-        self.masks.margin()
+    /// How a face's box is grown before it is classified.
+    pub fn crop(&self) -> Crop {
+        self.masks.crop()
     }
 
     /// The faces in an image with their classes, highest score first.
@@ -121,7 +121,9 @@ impl MaskDetector {
         let crops: Vec<(ImageView<'_>, PixelRect)> = images
             .iter()
             .zip(faces)
-            .flat_map(|(image, faces)| faces.iter().map(|face| (*image, self.crop(image, face))))
+            .flat_map(|(image, faces)| {
+                faces.iter().map(|face| (*image, self.crop_rect(image, face)))
+            })
             .collect();
         let mut probabilities = self.masks.classify_rects(&crops)?.into_iter();
         let classified = faces.iter().map(|faces| -> Vec<FaceDetection> {
@@ -137,10 +139,10 @@ impl MaskDetector {
         self.masks.trim();
     }
 
-    /// The pixels of a face, with the margin that the classifier was trained with.
-    fn crop(&self, image: &ImageView<'_>, face: &Face) -> PixelRect {
+    /// The pixels of a face, cropped as the classifier was trained.
+    fn crop_rect(&self, image: &ImageView<'_>, face: &Face) -> PixelRect {
         let size = image.size();
-        face.bbox.expand(self.masks.margin()).clamp(size).crop_rect(size)
+        self.masks.crop().region(&face.bbox, size).crop_rect(size)
     }
 
     fn detection(&self, face: &Face, probabilities: Vec<f32>) -> FaceDetection {

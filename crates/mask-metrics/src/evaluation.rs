@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use detection_schema::argmax;
-use geometry::BoundingBox;
+use geometry::{BoundingBox, Crop};
 use serde::Serialize;
 
 use crate::{
@@ -68,11 +68,11 @@ impl EvaluationInput {
     }
 
     /// The annotated objects that were found, with their labels. `images[i]` is the file of image
-    /// `i`, `margin` what was added to boxes before they were classified.
+    /// `i`, `crop` how boxes were grown before they were classified.
     pub fn labeled_matches(
         images: &[PathBuf],
         results: &[ImageResult],
-        margin: f32,
+        crop: Crop,
     ) -> Vec<LabeledPrediction> {
         let config = EvaluationConfig::default();
         let found = matches(results, config.iou_threshold, config.score_threshold).into_iter();
@@ -82,7 +82,7 @@ impl EvaluationInput {
                 let detection = &result.detections[found.detection];
                 LabeledPrediction {
                     image: images.get(found.image).cloned().unwrap_or_default(),
-                    region: Some(detection.bbox.expand(margin)),
+                    region: Some(crop.grow(&detection.bbox)),
                     truth: result.truths[found.truth].class,
                     probabilities: detection.probabilities.clone(),
                 }

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Device, Tensor, activation::softmax},
 };
 use fused_cpu::{Engine, Runner};
-use geometry::PixelRect;
+use geometry::{Crop, PixelRect};
 use image_input::{ImageView, NetworkInput};
 use serde::{Deserialize, Serialize};
 use weights_file::{WeightsError, WeightsSource};
@@ -23,8 +23,7 @@ use crate::{
 pub struct MaskClassifierConfig {
     /// Where the head comes from. Default: embedded.
     pub head: WeightsSource,
-    /// What is added to faces' boxes, see [`MaskClassifier::margin`]. Default: as the head was
-    /// trained.
+    /// What is added to faces' boxes, see [`Crop::margin`]. Default: as the head was trained.
     pub margin: Option<f32>,
     /// Where the backbone's weights come from. Default: embedded.
     pub backbone: WeightsSource,
@@ -56,7 +55,7 @@ pub struct ClassifierNetwork {
 }
 
 impl ClassifierNetwork {
-    /// Loads both parts; also the head's classes and margin.
+    /// Loads both parts; also the head's classes and crop.
     ///
     /// # Errors
     /// If weights cannot be read or belong to other networks.
@@ -64,10 +63,10 @@ impl ClassifierNetwork {
         backbone: &WeightsSource,
         head: &WeightsSource,
         device: &Device,
-    ) -> Result<(Self, Vec<String>, f32), WeightsError> {
+    ) -> Result<(Self, Vec<String>, Crop), WeightsError> {
         let backbone = Backbone::load(backbone, device)?;
-        let HeadCheckpoint { layers, classes, margin } = HeadCheckpoint::load(head, device)?;
-        Ok((Self { backbone, head: layers }, classes, margin))
+        let HeadCheckpoint { layers, classes, crop } = HeadCheckpoint::load(head, device)?;
+        Ok((Self { backbone, head: layers }, classes, crop))
     }
 
     /// Class probabilities `[batch, classes]` of crops `[batch, 3, 224, 224]`: RGB in [-1, 1].
@@ -81,7 +80,7 @@ impl ClassifierNetwork {
 pub struct MaskClassifier {
     runner: Runner<ClassifierNetwork, Tensor<2>>,
     classes: Arc<[String]>,
-    margin: f32,
+    crop: Crop,
     max_batch: usize,
 }
 
@@ -91,13 +90,13 @@ impl MaskClassifier {
     /// # Errors
     /// If weights cannot be used, or the networks cannot be prepared for the device.
     pub fn new(config: MaskClassifierConfig, device: &Device) -> Result<Self, MaskModelError> {
-        let (network, classes, margin) =
+        let (network, classes, crop) =
             ClassifierNetwork::load(&config.backbone, &config.head, device)?;
         let side = INPUT_SIZE as usize;
         let forward = ClassifierNetwork::forward;
         let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;
-        let (margin, max_batch) = (config.margin.unwrap_or(margin), config.max_batch.max(1));
-        Ok(Self { runner, classes: classes.into(), margin, max_batch })
+        let crop = Crop { margin: config.margin.unwrap_or(crop.margin), ..crop };
+        Ok(Self { runner, classes: classes.into(), crop, max_batch: config.max_batch.max(1) })
     }
 
     /// Names of the classes, in the order of the probabilities.
@@ -105,10 +104,9 @@ impl MaskClassifier {
         &self.classes
     }
 
-    /// What is to be added to a face's box on every side before it is cropped, as a fraction of its
-    /// width or height.
-    pub fn margin(&self) -> f32 {
-        self.margin
+    /// How a face's box is to be grown before it is cropped.
+    pub fn crop(&self) -> Crop {
+        self.crop
     }
 
     /// The name of the most probable class.

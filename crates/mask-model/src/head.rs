@@ -5,6 +5,7 @@ use burn::{
     nn::{Dropout, DropoutConfig, Linear, LinearConfig},
     tensor::{Device, Tensor, activation::relu},
 };
+use geometry::Crop;
 use weights_file::{Precision, Problem, WeightsError, WeightsSource, encode, named_tensors};
 
 use crate::{BACKBONE_NAME, FEATURE_DIM};
@@ -15,8 +16,11 @@ pub const HEAD_NAME: &str = "mask-head";
 /// How images become the backbone's input, for the metadata of heads and exports.
 pub const PREPROCESSING: &str = "RGB, 224 x 224 bilinear, x / 127.5 - 1";
 
-/// Metadata key of [`HeadCheckpoint::margin`], in heads and exports.
+/// Metadata key of [`Crop::margin`], in heads and exports.
 pub const MARGIN_KEY: &str = "margin";
+
+/// Metadata key of [`Crop::square`], in heads and exports.
+pub const SQUARE_KEY: &str = "square";
 
 /// The default head, made by `cargo xtask train` as docs/training.md says.
 #[cfg(feature = "embedded-weights")]
@@ -88,9 +92,8 @@ pub struct HeadCheckpoint {
     pub layers: MaskHead,
     /// Names of the classes, in the order of the scores.
     pub classes: Vec<String>,
-    /// What is added to a face's box on every side before it is cropped, as a fraction of its width
-    /// or height: as in training.
-    pub margin: f32,
+    /// How faces' boxes become crops: as in training.
+    pub crop: Crop,
 }
 
 impl HeadCheckpoint {
@@ -112,9 +115,16 @@ impl HeadCheckpoint {
         let margin = margin.parse().ok().filter(|margin: &f32| margin.is_finite());
         let margin =
             margin.ok_or_else(|| weights.error(Problem::Metadata(MARGIN_KEY.to_owned())))?;
+        let square = match weights.optional_metadata(SQUARE_KEY) {
+            None => false,
+            Some(text) => {
+                text.parse().map_err(|_| weights.error(Problem::Metadata(SQUARE_KEY.to_owned())))?
+            }
+        };
+        let crop = Crop { margin, square };
         let hidden = weights.shape("hidden.bias").map_or(0, |shape| shape.iter().product());
         let config = MaskHeadConfig { hidden, ..MaskHeadConfig::new(classes.len()) };
-        Ok(Self { layers: weights.load_into(config.init(device))?, classes, margin })
+        Ok(Self { layers: weights.load_into(config.init(device))?, classes, crop })
     }
 
     /// The bytes of a weights file that [`HeadCheckpoint::load`] reads, with what a user of the head must know:
@@ -124,13 +134,16 @@ impl HeadCheckpoint {
     /// If the container cannot hold the parameters.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
         let classes = serde_json::json!(self.classes).to_string();
-        let margin = self.margin.to_string();
-        let metadata = [
+        let margin = self.crop.margin.to_string();
+        let mut metadata = vec![
             ("classes", &*classes),
             ("backbone", BACKBONE_NAME),
             (MARGIN_KEY, &*margin),
             ("preprocessing", PREPROCESSING),
         ];
+        if self.crop.square {
+            metadata.push((SQUARE_KEY, "true"));
+        }
         encode(HEAD_NAME, &metadata, named_tensors(&self.layers), Precision::F32)
     }
 }

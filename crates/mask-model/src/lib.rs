@@ -35,7 +35,10 @@ pub use detection_schema::argmax;
 pub use error::MaskModelError;
 pub use features::FeatureExtractor;
 pub use fused_cpu::Engine;
-pub use head::{HEAD_NAME, HeadCheckpoint, MARGIN_KEY, MaskHead, MaskHeadConfig, PREPROCESSING};
+pub use geometry::Crop;
+pub use head::{
+    HEAD_NAME, HeadCheckpoint, MARGIN_KEY, MaskHead, MaskHeadConfig, PREPROCESSING, SQUARE_KEY,
+};
 #[cfg(feature = "train")]
 pub use train::{
     FeatureSource, HeadBatch, HeadTask, HeadTraining, HeadTrainingConfig, Samples, shuffled,

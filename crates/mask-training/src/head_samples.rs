@@ -93,7 +93,7 @@ pub fn network_input(images: &[RgbImage]) -> Result<NetworkInput, TrainError> {
 fn loader_config(settings: &HeadSettings) -> LoaderConfig {
     LoaderConfig {
         side: INPUT_SIZE,
-        margin: settings.data.margin,
+        crop: settings.data.crop(),
         augmentation: settings.augmentation.clone(),
         seed: settings.training.seed,
         batch_size: settings.training.batch_size,

@@ -1,5 +1,6 @@
 //! The settings of a head's training.
 
+use geometry::Crop;
 use mask_data::{Augmentation, DUPLICATE_HASH_DISTANCE};
 use mask_model::HeadTrainingConfig;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,8 @@ pub struct DataSettings {
     pub max_unreadable: f64,
     /// What faces' boxes are grown by on every side, as a fraction of their size. Default: 0.
     pub margin: f32,
+    /// Whether faces are cropped as squares around their boxes. Default: no.
+    pub square: bool,
     /// Whether annotated objects marked as difficult count.
     pub difficult: bool,
     /// Augmented views of each image that are kept as features; 0 to make new ones each epoch.
@@ -77,9 +80,17 @@ impl Default for DataSettings {
             copy_distance: DUPLICATE_HASH_DISTANCE,
             max_unreadable: 0.01,
             margin: 0.0,
+            square: false,
             difficult: false,
             cache_features: 0,
         }
+    }
+}
+
+impl DataSettings {
+    /// How faces' boxes become crops.
+    pub fn crop(&self) -> Crop {
+        Crop { margin: self.margin, square: self.square }
     }
 }
 

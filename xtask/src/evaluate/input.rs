@@ -13,7 +13,7 @@ use mask_metrics::{
     ClassNames, Detection, EvaluationInput, GroundTruth, ImageResult, LabeledPrediction,
     Predictions,
 };
-use mask_model::{INPUT_SIZE, MaskClassifier};
+use mask_model::{Crop, INPUT_SIZE, MaskClassifier};
 use mask_training::{DataSettings, Input, network_input};
 
 use super::EvaluateArgs;
@@ -92,7 +92,7 @@ fn classify(
     let views = (0..samples.len()).map(|sample| AugmentedSample { sample, epoch: 0 }).collect();
     let config = LoaderConfig {
         side: INPUT_SIZE,
-        margin: classifier.margin(),
+        crop: classifier.crop(),
         augmentation: Augmentation::none(),
         seed: 0,
         batch_size: BATCH,
@@ -155,8 +155,8 @@ fn annotated(
     images: &[VocImage],
     classes: &mut ClassNames,
 ) -> anyhow::Result<EvaluationInput> {
-    let (found, margin) = match &args.predictions {
-        Some(file) => (predicted(file, images, classes)?, 0.0),
+    let (found, crop) = match &args.predictions {
+        Some(file) => (predicted(file, images, classes)?, Crop::default()),
         None => detect(args, images, classes)?,
     };
     let mut results = Vec::with_capacity(images.len());
@@ -172,7 +172,7 @@ fn annotated(
         .iter()
         .map(|image| image.image.clone().unwrap_or_else(|| image.annotation.clone()))
         .collect();
-    let labeled = EvaluationInput::labeled_matches(&files, &results, margin);
+    let labeled = EvaluationInput::labeled_matches(&files, &results, crop);
     let what =
         args.predictions.as_ref().map_or_else(|| head_name(args), |f| f.display().to_string());
     let about = format!("{what} on {} photographs of {}", results.len(), args.dataset.display());
@@ -194,12 +194,12 @@ fn predicted(
     Ok(found)
 }
 
-/// The faces that the detector finds, and the margin it classifies them with.
+/// The faces that the detector finds, and how it crops them.
 fn detect(
     args: &EvaluateArgs,
     images: &[VocImage],
     classes: &mut ClassNames,
-) -> anyhow::Result<(Vec<Vec<Detection>>, f32)> {
+) -> anyhow::Result<(Vec<Vec<Detection>>, Crop)> {
     let detector =
         MaskDetector::builder().device(args.device).masks(classifier_config(args)).build()?;
     for name in detector.classes().iter() {
@@ -230,5 +230,5 @@ fn detect(
         found.push(faces.collect());
     }
     bar.finish_and_clear();
-    Ok((found, detector.margin()))
+    Ok((found, detector.crop()))
 }

@@ -8,7 +8,7 @@ use face_ssd::{
     network::{Res10Ssd, SsdOutput},
 };
 use fused_cpu::{Graph, Plan};
-use mask_model::{ClassifierNetwork, INPUT_SIZE, MARGIN_KEY, PREPROCESSING};
+use mask_model::{ClassifierNetwork, INPUT_SIZE, MARGIN_KEY, PREPROCESSING, SQUARE_KEY};
 use onnx_export::{Export, ExportOutput};
 use weights_file::{NamedTensor, named_tensors};
 
@@ -42,8 +42,7 @@ impl Network {
 
     fn classifier(head: Option<&Path>) -> anyhow::Result<Self> {
         let (embedded, head) = (WeightsSource::Embedded, WeightsSource::from(head));
-        let (network, classes, margin) =
-            ClassifierNetwork::load(&embedded, &head, &Device::flex())?;
+        let (network, classes, crop) = ClassifierNetwork::load(&embedded, &head, &Device::flex())?;
         let side = INPUT_SIZE as usize;
         let outputs =
             vec![ExportOutput { name: "probabilities", values: classes.len(), rows: false }];
@@ -53,7 +52,8 @@ impl Network {
             tensors: named_tensors(&network),
             metadata: vec![
                 ("classes", serde_json::to_string(&classes)?),
-                (MARGIN_KEY, margin.to_string()),
+                (MARGIN_KEY, crop.margin.to_string()),
+                (SQUARE_KEY, crop.square.to_string()),
                 ("preprocessing", PREPROCESSING.to_owned()),
             ],
             side,

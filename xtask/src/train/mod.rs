@@ -198,14 +198,13 @@ fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
     }
     // Not before a checkpoint was found to be of the same: these files say what it is of.
     files.write_inputs(&data, &split)?;
-    let (classes, margin) = (data.set.classes.clone(), settings.data.margin);
-    let kept =
-        outputs::KeptHead { classes: classes.clone(), margin, device: device.device.clone() };
+    let (classes, crop) = (data.set.classes.clone(), settings.data.crop());
+    let kept = outputs::KeptHead { classes: classes.clone(), crop, device: device.device.clone() };
     let mut keeper = outputs::Keeper::new(output, settings.training.epochs, kept);
     let Selection { keep, patience, .. } = settings.selection;
     let fitted = training.run(&task, keep, patience, &mut keeper)?;
     let validation = task.validation_probabilities(&fitted.module)?;
-    let head = HeadCheckpoint { layers: fitted.module, classes, margin };
+    let head = HeadCheckpoint { layers: fitted.module, classes, crop };
     files.write_results(&head, &fitted.history, fitted.kept_epoch, &validation)
 }
 

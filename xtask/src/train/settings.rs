@@ -69,6 +69,10 @@ pub(crate) struct SettingsArgs {
     /// head is used [default: 0].
     #[arg(long, value_name = "PART")]
     margin: Option<f32>,
+    /// Crop faces as squares around their boxes, --margin of the longer side wider on every side, here
+    /// and wherever the head is used.
+    #[arg(long)]
+    square: bool,
     /// Keep the features of so many augmented views of each image, instead of new views each epoch.
     #[arg(long, value_name = "VIEWS")]
     cache_features: Option<usize>,
@@ -110,6 +114,7 @@ impl SettingsArgs {
             ("--balance-classes", self.balance_classes),
             ("--input", self.input.is_some()),
             ("--margin", self.margin.is_some()),
+            ("--square", self.square),
             ("--cache-features", self.cache_features.is_some()),
             ("--no-augmentation", self.no_augmentation),
         ];
@@ -151,6 +156,7 @@ impl SettingsArgs {
         set(&mut data.validation, self.validation);
         set(&mut data.max_unreadable, self.max_unreadable);
         set(&mut data.margin, self.margin);
+        data.square |= self.square;
         set(&mut data.cache_features, self.cache_features);
         if self.no_augmentation {
             *augmentation = Augmentation::none();
