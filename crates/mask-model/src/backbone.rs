@@ -42,6 +42,11 @@ impl Backbone {
         Ok(Self { network: weights.load_into(Model::new(device))? })
     }
 
+    /// The backbone to be loaded as a part of another network.
+    pub(crate) fn new(device: &Device) -> Self {
+        Self { network: Model::new(device) }
+    }
+
     /// The last feature maps, `[batch, 1280, 7, 7]`, of crops `[batch, 3, 224, 224]`: RGB in
     /// [-1, 1].
     pub fn feature_maps(&self, crops: Tensor<4>) -> Tensor<4> {
@@ -54,4 +59,26 @@ impl Backbone {
         let [batch, channels, _, _] = maps.dims();
         maps.mean_dims(&[2, 3]).reshape([batch, channels])
     }
+}
+
+/// Convolutions of the backbone: the stem, a block of two, sixteen blocks of three (expansion,
+/// depthwise, projection), and the last one.
+#[cfg(feature = "train")]
+const CONVOLUTIONS: usize = 52;
+
+/// Blocks of the backbone, from the stem to the last convolution.
+#[cfg(feature = "train")]
+pub(crate) const BLOCKS: usize = 19;
+
+/// The paths, within a [`Backbone`], of the convolutions of its last `blocks` blocks.
+#[cfg(feature = "train")]
+pub(crate) fn last_blocks(blocks: usize) -> Vec<String> {
+    let convolutions = match blocks {
+        0 => 0,
+        1..=17 => 1 + 3 * (blocks - 1),
+        18 => CONVOLUTIONS - 1,
+        _ => CONVOLUTIONS,
+    };
+    let numbers = CONVOLUTIONS - convolutions + 1..=CONVOLUTIONS;
+    numbers.map(|number| format!("network.conv2d{number}.")).collect()
 }

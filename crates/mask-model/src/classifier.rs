@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor, activation::softmax},
-};
+use burn::tensor::{Device, Tensor};
 use fused_cpu::{Engine, Runner};
 use geometry::{Crop, PixelRect};
 use image_input::{ImageView, NetworkInput};
 use serde::{Deserialize, Serialize};
-use weights_file::{WeightsError, WeightsSource};
+use weights_file::WeightsSource;
 
 use crate::{
-    Backbone, HeadCheckpoint, INPUT_SIZE, MaskHead, MaskModelError, NORMALIZATION, argmax,
+    ClassifierCheckpoint, ClassifierNetwork, INPUT_SIZE, MaskModelError, NORMALIZATION, argmax,
 };
 
 /// Settings of a [`MaskClassifier`].
@@ -21,7 +18,8 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MaskClassifierConfig {
-    /// Where the head comes from. Default: embedded.
+    /// Where the head comes from; a file that holds a backbone, too, is used with that. Default:
+    /// embedded.
     pub head: WeightsSource,
     /// What is added to faces' boxes, see [`Crop::margin`]. Default: as the head was trained.
     pub margin: Option<f32>,
@@ -45,36 +43,6 @@ impl Default for MaskClassifierConfig {
     }
 }
 
-/// Backbone and head, from crops to class probabilities.
-#[derive(Module, Debug)]
-pub struct ClassifierNetwork {
-    /// The frozen part.
-    pub backbone: Backbone,
-    /// The trained part.
-    pub head: MaskHead,
-}
-
-impl ClassifierNetwork {
-    /// Loads both parts; also the head's classes and crop.
-    ///
-    /// # Errors
-    /// If weights cannot be read or belong to other networks.
-    pub fn load(
-        backbone: &WeightsSource,
-        head: &WeightsSource,
-        device: &Device,
-    ) -> Result<(Self, Vec<String>, Crop), WeightsError> {
-        let backbone = Backbone::load(backbone, device)?;
-        let HeadCheckpoint { layers, classes, crop } = HeadCheckpoint::load(head, device)?;
-        Ok((Self { backbone, head: layers }, classes, crop))
-    }
-
-    /// Class probabilities `[batch, classes]` of crops `[batch, 3, 224, 224]`: RGB in [-1, 1].
-    pub fn forward(&self, crops: Tensor<4>) -> Tensor<2> {
-        softmax(self.head.forward(self.backbone.forward(crops)), 1)
-    }
-}
-
 /// Finds the class of crops of faces. May be shared between threads.
 #[derive(Debug)]
 pub struct MaskClassifier {
@@ -90,8 +58,8 @@ impl MaskClassifier {
     /// # Errors
     /// If weights cannot be used, or the networks cannot be prepared for the device.
     pub fn new(config: MaskClassifierConfig, device: &Device) -> Result<Self, MaskModelError> {
-        let (network, classes, crop) =
-            ClassifierNetwork::load(&config.backbone, &config.head, device)?;
+        let ClassifierCheckpoint { network, classes, crop } =
+            ClassifierCheckpoint::load(&config.backbone, &config.head, device)?;
         let side = INPUT_SIZE as usize;
         let forward = ClassifierNetwork::forward;
         let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;

@@ -6,7 +6,9 @@ use burn::{
     tensor::{Device, Tensor, activation::relu},
 };
 use geometry::Crop;
-use weights_file::{Precision, Problem, WeightsError, WeightsSource, encode, named_tensors};
+use weights_file::{
+    Precision, Problem, WeightsError, WeightsFile, WeightsSource, encode, named_tensors,
+};
 
 use crate::{BACKBONE_NAME, FEATURE_DIM};
 
@@ -108,20 +110,7 @@ impl HeadCheckpoint {
             let (expected, found) = (BACKBONE_NAME.to_owned(), backbone.to_owned());
             return Err(weights.error(Problem::OtherNetwork { expected, found }));
         }
-        let classes: Vec<String> = serde_json::from_str(weights.metadata("classes")?)
-            .map_err(|_| weights.error(Problem::Metadata("classes".to_owned())))?;
-        // Heads that were written before there were margins have none.
-        let margin = weights.optional_metadata(MARGIN_KEY).unwrap_or("0");
-        let margin = margin.parse().ok().filter(|margin: &f32| margin.is_finite());
-        let margin =
-            margin.ok_or_else(|| weights.error(Problem::Metadata(MARGIN_KEY.to_owned())))?;
-        let square = match weights.optional_metadata(SQUARE_KEY) {
-            None => false,
-            Some(text) => {
-                text.parse().map_err(|_| weights.error(Problem::Metadata(SQUARE_KEY.to_owned())))?
-            }
-        };
-        let crop = Crop { margin, square };
+        let (classes, crop) = read_labels(&weights)?;
         let hidden = weights.shape("hidden.bias").map_or(0, |shape| shape.iter().product());
         let config = MaskHeadConfig { hidden, ..MaskHeadConfig::new(classes.len()) };
         Ok(Self { layers: weights.load_into(config.init(device))?, classes, crop })
@@ -133,17 +122,38 @@ impl HeadCheckpoint {
     /// # Errors
     /// If the container cannot hold the parameters.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        let classes = serde_json::json!(self.classes).to_string();
-        let margin = self.crop.margin.to_string();
-        let mut metadata = vec![
-            ("classes", &*classes),
-            ("backbone", BACKBONE_NAME),
-            (MARGIN_KEY, &*margin),
-            ("preprocessing", PREPROCESSING),
-        ];
-        if self.crop.square {
-            metadata.push((SQUARE_KEY, "true"));
-        }
+        let labels = labels(&self.classes, self.crop);
+        let metadata: Vec<(&str, &str)> =
+            labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
         encode(HEAD_NAME, &metadata, named_tensors(&self.layers), Precision::F32)
     }
+}
+
+/// What the users of a classifier must know, as metadata: classes, crops, backbone, the size and
+/// scaling of its input.
+pub(crate) fn labels(classes: &[String], crop: Crop) -> Vec<(&'static str, String)> {
+    let mut metadata = vec![
+        ("classes", serde_json::json!(classes).to_string()),
+        ("backbone", BACKBONE_NAME.to_owned()),
+        (MARGIN_KEY, crop.margin.to_string()),
+        ("preprocessing", PREPROCESSING.to_owned()),
+    ];
+    if crop.square {
+        metadata.push((SQUARE_KEY, true.to_string()));
+    }
+    metadata
+}
+
+/// Classes and crops from a file's metadata.
+pub(crate) fn read_labels(weights: &WeightsFile) -> Result<(Vec<String>, Crop), WeightsError> {
+    let damaged = |key: &str| weights.error(Problem::Metadata(key.to_owned()));
+    let classes = serde_json::from_str(weights.metadata("classes")?);
+    let classes: Vec<String> = classes.map_err(|_| damaged("classes"))?;
+    // Heads that were written before there were margins and squares have none.
+    let margin = weights.optional_metadata(MARGIN_KEY).unwrap_or("0");
+    let margin = margin.parse().ok().filter(|margin: &f32| margin.is_finite());
+    let margin = margin.ok_or_else(|| damaged(MARGIN_KEY))?;
+    let square = weights.optional_metadata(SQUARE_KEY).unwrap_or("false");
+    let square = square.parse().map_err(|_| damaged(SQUARE_KEY))?;
+    Ok((classes, Crop { margin, square }))
 }

@@ -26,11 +26,12 @@ mod error;
 mod features;
 mod generated;
 mod head;
+mod network;
 #[cfg(feature = "train")]
 mod train;
 
 pub use backbone::{BACKBONE_NAME, Backbone, FEATURE_DIM, INPUT_SIZE, NORMALIZATION};
-pub use classifier::{ClassifierNetwork, MaskClassifier, MaskClassifierConfig};
+pub use classifier::{MaskClassifier, MaskClassifierConfig};
 pub use detection_schema::argmax;
 pub use error::MaskModelError;
 pub use features::FeatureExtractor;
@@ -39,8 +40,10 @@ pub use geometry::Crop;
 pub use head::{
     HEAD_NAME, HeadCheckpoint, MARGIN_KEY, MaskHead, MaskHeadConfig, PREPROCESSING, SQUARE_KEY,
 };
+pub use network::{CLASSIFIER_NAME, ClassifierCheckpoint, ClassifierNetwork};
 #[cfg(feature = "train")]
 pub use train::{
+    ClassifierBatch, ClassifierTask, ClassifierTraining, ClassifierTrainingConfig, CropSource,
     FeatureSource, HeadBatch, HeadTask, HeadTraining, HeadTrainingConfig, Samples, shuffled,
 };
 pub use weights_file::WeightsSource;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     optim::{AdamW, AdamWConfig, AdamWState, GradientsParams, Optimizer},
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, Gradients as BurnGradients, Tensor, TensorData},
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
@@ -36,9 +36,18 @@ impl Gradients {
     /// # Errors
     /// If the device fails.
     pub fn of_loss<M: Module>(loss: Tensor<1>, module: &M) -> Result<Self, TrainError> {
-        let value = single_value(&loss)?;
-        let of_parameters = GradientsParams::from_grads(loss.backward(), module);
-        Ok(Self { loss: value, of_parameters })
+        Ok(Self::of_recorded(single_value(&loss)?, loss.backward(), module))
+    }
+
+    /// The gradients of a loss that were taken already.
+    pub fn of_recorded<M: Module>(loss: f32, recorded: BurnGradients, module: &M) -> Self {
+        Self { loss, of_parameters: GradientsParams::from_grads(recorded, module) }
+    }
+
+    /// Drops the gradients of parameters that are not to change, by their paths.
+    pub fn retain<M: Module>(&mut self, module: &M, trains: &dyn Fn(&str) -> bool) {
+        let of_parameters = &mut self.of_parameters;
+        module.visit(&mut Retain { path: Vec::new(), trains, of_parameters });
     }
 
     /// Adds gradients that were computed elsewhere, by the paths of their parameters; each in the
@@ -226,6 +235,29 @@ impl ModuleVisitor for Register {
             let data = TensorData::new(values, value.dims());
             let gradient = Tensor::<D>::from_data(data, &value.device().inner());
             self.of_parameters.register(param.id, gradient);
+        }
+    }
+}
+
+/// Drops gradients by path.
+struct Retain<'a> {
+    path: Vec<String>,
+    trains: &'a dyn Fn(&str) -> bool,
+    of_parameters: &'a mut GradientsParams,
+}
+
+impl ModuleVisitor for Retain<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !(self.trains)(&self.path.join(".")) {
+            self.of_parameters.remove::<D>(param.id);
         }
     }
 }

@@ -8,7 +8,9 @@ use face_ssd::{
     network::{Res10Ssd, SsdOutput},
 };
 use fused_cpu::{Graph, Plan};
-use mask_model::{ClassifierNetwork, INPUT_SIZE, MARGIN_KEY, PREPROCESSING, SQUARE_KEY};
+use mask_model::{
+    ClassifierCheckpoint, ClassifierNetwork, INPUT_SIZE, MARGIN_KEY, PREPROCESSING, SQUARE_KEY,
+};
 use onnx_export::{Export, ExportOutput};
 use weights_file::{NamedTensor, named_tensors};
 
@@ -42,7 +44,8 @@ impl Network {
 
     fn classifier(head: Option<&Path>) -> anyhow::Result<Self> {
         let (embedded, head) = (WeightsSource::Embedded, WeightsSource::from(head));
-        let (network, classes, crop) = ClassifierNetwork::load(&embedded, &head, &Device::flex())?;
+        let ClassifierCheckpoint { network, classes, crop } =
+            ClassifierCheckpoint::load(&embedded, &head, &Device::flex())?;
         let side = INPUT_SIZE as usize;
         let outputs =
             vec![ExportOutput { name: "probabilities", values: classes.len(), rows: false }];

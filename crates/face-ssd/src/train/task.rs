@@ -138,7 +138,8 @@ impl<S: FaceSource> Task<Res10Ssd> for FaceTask<S> {
             let logits = host(output.class_logits.clone().inner())?;
             let targets = self.targets(batch, &logits);
             let loss = multibox_loss(output, &targets);
-            let gradients = Gradients::of_loss(loss, trainer.module())?;
+            let mut gradients = Gradients::of_loss(loss, trainer.module())?;
+            gradients.retain(trainer.module(), &|path| !self.config.is_frozen(path));
             return Ok(BatchGradients {
                 gradients,
                 samples,

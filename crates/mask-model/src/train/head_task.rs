@@ -148,13 +148,10 @@ impl<S: FeatureSource> HeadTask<S> {
         Ok(self.validation.classes.iter().copied().zip(rows).collect())
     }
 
-    /// Inverted dropout: zero, or what keeps the mean, for each hidden activation of each sample.
+    /// A factor for each hidden activation of each sample.
     pub(super) fn dropout_mask(&self, step: usize, batch: usize) -> Vec<f32> {
         let HeadTrainingConfig { dropout, hidden, seed, .. } = self.config;
-        let mut rng = generator(seed, step as u64);
-        let scale = (1.0 / (1.0 - dropout)) as f32;
-        let count = batch * hidden;
-        (0..count).map(|_| if rng.random_bool(dropout) { 0.0 } else { scale }).collect()
+        dropout_mask(batch * hidden, dropout, &mut generator(seed, step as u64))
     }
 
     /// Loss and logits of features `[batch, FEATURE_DIM]` under a dropout mask.
@@ -165,19 +162,37 @@ impl<S: FeatureSource> HeadTask<S> {
         targets: &[usize],
         dropout_mask: Tensor<2>,
     ) -> (Tensor<1>, Tensor<2>) {
-        let device = features.device();
         let logits = head.forward_with_dropout_mask(features, dropout_mask);
-        let (batch, classes) = (targets.len(), self.classes.len());
         let smoothing = self.config.label_smoothing;
-        let total: f32 = targets.iter().map(|target| self.class_weights[*target]).sum();
-        let mut wanted = vec![smoothing / classes as f32; batch * classes];
-        for (row, target) in wanted.chunks_mut(classes).zip(targets) {
-            row[*target] += 1.0 - smoothing;
-            row.iter_mut().for_each(|value| *value *= self.class_weights[*target] / total);
-        }
-        let wanted = Tensor::<2>::from_data(TensorData::new(wanted, [batch, classes]), &device);
-        ((log_softmax(logits.clone(), 1) * wanted).sum().neg(), logits)
+        let loss = cross_entropy(logits.clone(), targets, smoothing, &self.class_weights);
+        (loss, logits)
     }
+}
+
+/// Cross-entropy of logits `[batch, classes]`, a mean weighted by class. `smoothing` of each target is
+/// spread over all classes.
+pub(super) fn cross_entropy(
+    logits: Tensor<2>,
+    targets: &[usize],
+    smoothing: f32,
+    class_weights: &[f32],
+) -> Tensor<1> {
+    let [batch, classes] = logits.dims();
+    let total: f32 = targets.iter().map(|target| class_weights[*target]).sum();
+    let mut wanted = vec![smoothing / classes as f32; batch * classes];
+    for (row, target) in wanted.chunks_mut(classes).zip(targets) {
+        row[*target] += 1.0 - smoothing;
+        row.iter_mut().for_each(|value| *value *= class_weights[*target] / total);
+    }
+    let wanted = TensorData::new(wanted, [batch, classes]);
+    let wanted = Tensor::<2>::from_data(wanted, &logits.device());
+    (log_softmax(logits, 1) * wanted).sum().neg()
+}
+
+/// Inverted dropout: zero, or what keeps the mean.
+pub(super) fn dropout_mask(count: usize, dropout: f64, rng: &mut impl rand::Rng) -> Vec<f32> {
+    let scale = (1.0 / (1.0 - dropout)) as f32;
+    (0..count).map(|_| if rng.random_bool(dropout) { 0.0 } else { scale }).collect()
 }
 
 /// Features of a batch, with their classes.
@@ -266,6 +281,6 @@ pub fn shuffled(count: usize, rng: &mut impl rand::Rng) -> Vec<usize> {
     order
 }
 
-fn host_values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
+pub(super) fn host_values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
     tensor.try_into_vec_as().map_err(|error| TrainError::Device(error.to_string()))
 }

@@ -1,5 +1,7 @@
 //! Training a head on the backbone's features.
 
+mod classifier;
+mod classifier_task;
 mod head_task;
 
 use burn::{module::Module, tensor::Device};
@@ -11,6 +13,8 @@ use trainer::{
 };
 use weights_file::{Problem, WeightsError, WeightsFile, WeightsSource};
 
+pub use classifier::{ClassifierTraining, ClassifierTrainingConfig};
+pub use classifier_task::{ClassifierBatch, ClassifierTask, CropSource};
 pub use head_task::{FeatureSource, HeadBatch, HeadTask, Samples, shuffled};
 
 use crate::{BACKBONE_NAME, MaskHead, MaskHeadConfig};
@@ -187,8 +191,8 @@ impl HeadTraining {
 }
 
 /// Draws weights uniformly from Glorot's range and sets biases to zero.
-struct FirstWeights<R> {
-    rng: R,
+pub(super) struct FirstWeights<R> {
+    pub(super) rng: R,
 }
 
 impl<R: rand::Rng> burn::module::ModuleMapper for FirstWeights<R> {
