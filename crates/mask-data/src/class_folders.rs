@@ -14,6 +14,13 @@ use crate::{DatasetError, LabeledSet, Sample};
 /// # Errors
 /// If `root` is not a folder or cannot be read, holds fewer than two classes or a class without files.
 pub fn class_folders(root: &Path) -> Result<LabeledSet, DatasetError> {
+    let set = any_class_folders(root)?;
+    set.check(root)?;
+    Ok(set)
+}
+
+/// As [`class_folders`], of any number of classes: a part of a data set.
+pub(crate) fn any_class_folders(root: &Path) -> Result<LabeledSet, DatasetError> {
     if !root.is_dir() {
         return Err(DatasetError::NoFolder { root: root.to_path_buf() });
     }
@@ -32,7 +39,6 @@ pub fn class_folders(root: &Path) -> Result<LabeledSet, DatasetError> {
             }
         }
     }
-    set.check(root)?;
     Ok(set)
 }
 

@@ -13,8 +13,8 @@ use rayon::prelude::*;
 
 use crate::{
     DUPLICATE_HASH_DISTANCE, DatasetError, DuplicatePair, Duplicates, ImageCache, InspectedSet,
-    LabeledSet, Sample, Split, class_folders, find_duplicates, grouped_split, inspect, read_voc,
-    voc_folders, voc_samples,
+    LabeledSet, Sample, Split, class_folders::any_class_folders, common_root, find_duplicates,
+    grouped_split, inspect, read_voc, voc_folders, voc_samples,
 };
 
 /// How a data set is read.
@@ -74,12 +74,27 @@ impl Dataset {
         config: &DatasetConfig,
         progress: &(dyn Fn() + Sync),
     ) -> Result<Self, DatasetError> {
-        let listed = match voc_folders(root) {
-            None => class_folders(root)?,
+        Self::open_all(&[root.to_path_buf()], config, progress)
+    }
+
+    /// Reads several folders as one data set, whose root is the folder that holds them all.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`].
+    pub fn open_all(
+        roots: &[PathBuf],
+        config: &DatasetConfig,
+        progress: &(dyn Fn() + Sync),
+    ) -> Result<Self, DatasetError> {
+        let root = &common_root(roots);
+        let parts = roots.iter().map(|root| match voc_folders(root) {
+            None => any_class_folders(root),
             Some((annotations, images)) => {
-                voc_samples(root, &read_voc(&annotations, &images)?, config.difficult)?
+                Ok(voc_samples(&read_voc(&annotations, &images)?, config.difficult))
             }
-        };
+        });
+        let listed = LabeledSet::merge(parts.collect::<Result<_, _>>()?);
+        listed.check(root)?;
         let limits = DecodeLimits::default();
         let inspected = inspect(root, listed, &limits, config.max_unreadable, progress)?;
         let duplicates = find_duplicates(&inspected, config.duplicate_distance);

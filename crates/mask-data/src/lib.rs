@@ -46,6 +46,7 @@ pub use dataset::{Dataset, DatasetConfig, SampleRegions};
 pub use duplicates::{DUPLICATE_HASH_DISTANCE, DuplicatePair, Duplicates, find_duplicates};
 pub use inspect::{ImageInfo, InspectedSet, inspect};
 pub use loader::{AugmentedSample, ImageCache, LoaderConfig, load_samples};
+pub(crate) use sample::common_root;
 pub use sample::{DatasetError, LabeledSet, Sample};
 pub use scene::{Placement, Scene, SceneAugmentation, SceneLoader, SceneSample, voc_scenes};
 pub use scene_set::SceneSet;

@@ -1,6 +1,9 @@
 //! What a classifier learns from: regions of images with a class.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use geometry::BoundingBox;
 
@@ -34,9 +37,24 @@ impl LabeledSet {
         support
     }
 
+    /// Several sets as one. Classes of the same name are the same.
+    pub fn merge(sets: Vec<Self>) -> Self {
+        let names: BTreeSet<&String> = sets.iter().flat_map(|set| &set.classes).collect();
+        let classes: Vec<String> = names.into_iter().cloned().collect();
+        let samples = sets.iter().flat_map(|set| {
+            let classes = &classes;
+            set.samples.iter().map(move |sample| {
+                // Every name is there.
+                let class = classes.binary_search(&set.classes[sample.class]).unwrap_or_default();
+                Sample { class, ..sample.clone() }
+            })
+        });
+        Self { samples: samples.collect(), classes: classes.clone() }
+    }
+
     /// # Errors
     /// If there is nothing to tell apart: fewer than two classes, or a class without a sample.
-    pub fn check(&self, root: &std::path::Path) -> Result<(), DatasetError> {
+    pub fn check(&self, root: &Path) -> Result<(), DatasetError> {
         let root = root.to_path_buf();
         match &self.classes[..] {
             [] => return Err(DatasetError::NoClasses { root }),
@@ -50,6 +68,19 @@ impl LabeledSet {
             None => Ok(()),
         }
     }
+}
+
+/// The one folder, or the one that holds all of them.
+pub(crate) fn common_root(roots: &[PathBuf]) -> PathBuf {
+    let [first, others @ ..] = roots else { return PathBuf::new() };
+    let mut root = first.as_path();
+    while !others.iter().all(|other| other.starts_with(root) && other != root) {
+        match root.parent() {
+            Some(parent) if !others.is_empty() => root = parent,
+            _ => break,
+        }
+    }
+    root.to_path_buf()
 }
 
 /// A data set that cannot be used.

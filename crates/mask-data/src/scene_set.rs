@@ -9,8 +9,8 @@ use image_input::DecodeLimits;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    DatasetConfig, DatasetError, LabeledSet, Sample, Scene, Split, VocImage, find_duplicates,
-    grouped_split, inspect, read_voc, voc_folders, voc_scenes,
+    DatasetConfig, DatasetError, LabeledSet, Sample, Scene, Split, VocImage, common_root,
+    find_duplicates, grouped_split, inspect, read_voc, voc_folders, voc_scenes,
 };
 
 /// Scenes that were read and grouped.
@@ -96,17 +96,4 @@ impl SceneSet {
         }
         Ok(split)
     }
-}
-
-/// The one folder, or the one that holds all of them.
-fn common_root(roots: &[PathBuf]) -> PathBuf {
-    let [first, others @ ..] = roots else { return PathBuf::new() };
-    let mut root = first.as_path();
-    while !others.iter().all(|other| other.starts_with(root) && other != root) {
-        match root.parent() {
-            Some(parent) if !others.is_empty() => root = parent,
-            _ => break,
-        }
-    }
-    root.to_path_buf()
 }

@@ -220,12 +220,12 @@ fn annotations_become_samples() {
     fs::write(root.join("annotations/one.xml"), text).unwrap();
     let (annotations, folder) = voc_folders(root).unwrap();
     let images = read_voc(&annotations, &folder).unwrap();
-    let set = voc_samples(root, &images, false).unwrap();
+    let set = voc_samples(&images, false);
     assert_eq!(set.classes, ["no", "yes"]);
     let bounds = BoundingBox { x_min: 10.0, y_min: 20.0, x_max: 30.0, y_max: 40.0 };
     assert_eq!(set.samples[0].region, Some(bounds));
     assert_eq!(set.support(), [1, 1]);
-    let all = voc_samples(root, &images, true).unwrap();
+    let all = voc_samples(&images, true);
     assert_eq!(all.support(), [1, 2]);
     fs::write(root.join("annotations/two.xml"), "<annotation><object/></annotation>").unwrap();
     let error = read_voc(&annotations, &folder).unwrap_err().to_string();

@@ -58,8 +58,21 @@ impl MaskClassifier {
     /// # Errors
     /// If weights cannot be used, or the networks cannot be prepared for the device.
     pub fn new(config: MaskClassifierConfig, device: &Device) -> Result<Self, MaskModelError> {
-        let ClassifierCheckpoint { network, classes, crop } =
-            ClassifierCheckpoint::load(&config.backbone, &config.head, device)?;
+        let checkpoint = ClassifierCheckpoint::load(&config.backbone, &config.head, device)?;
+        Self::from_checkpoint(checkpoint, config, device)
+    }
+
+    /// A classifier with networks at hand, which live on `device`; the sources of `config` are not
+    /// used.
+    ///
+    /// # Errors
+    /// If the networks cannot be prepared for the device.
+    pub fn from_checkpoint(
+        checkpoint: ClassifierCheckpoint,
+        config: MaskClassifierConfig,
+        device: &Device,
+    ) -> Result<Self, MaskModelError> {
+        let ClassifierCheckpoint { network, classes, crop } = checkpoint;
         let side = INPUT_SIZE as usize;
         let forward = ClassifierNetwork::forward;
         let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;

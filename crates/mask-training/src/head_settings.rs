@@ -88,6 +88,14 @@ impl Default for DataSettings {
 }
 
 impl DataSettings {
+    /// # Errors
+    /// If a setting is outside its range.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        TrainError::check_range("validation", self.validation, 0.01, 0.9)?;
+        TrainError::check_range("max-unreadable", self.max_unreadable, 0.0, 1.0)?;
+        TrainError::check_range("margin", self.margin.into(), -0.4, 10.0)
+    }
+
     /// How faces' boxes become crops.
     pub fn crop(&self) -> Crop {
         Crop { margin: self.margin, square: self.square }
@@ -101,9 +109,7 @@ impl HeadSettings {
         let Self { training, selection, data, augmentation } = self;
         training.validate()?;
         augmentation.validate().map_err(TrainError::task)?;
-        TrainError::check_range("validation", data.validation, 0.01, 0.9)?;
-        TrainError::check_range("max-unreadable", data.max_unreadable, 0.0, 1.0)?;
-        TrainError::check_range("margin", data.margin.into(), -0.4, 10.0)?;
+        data.validate()?;
         if selection.patience > 0 && selection.keep == SelectBest::Last {
             let message = "patience needs something that can improve: give --select-best loss or \
                            accuracy with it";

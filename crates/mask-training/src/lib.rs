@@ -26,10 +26,12 @@
 //! # assert!(prepare("absent".as_ref()).is_err());
 //! ```
 
+mod classifier;
 mod face;
 mod head_samples;
 mod head_settings;
 
+pub use classifier::{ClassifierSettings, CropImages};
 pub use face::{FaceData, FaceImages, FaceSettings};
 pub use head_samples::{HeadFeatures, contact_sheet, network_input};
 pub use head_settings::{DataSettings, HeadSettings, Input, Selection};

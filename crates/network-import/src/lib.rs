@@ -3,8 +3,11 @@
 //!
 //! A tool of this repository, not a library for others.
 
+#[cfg(feature = "generate")]
+pub mod backbone;
 mod caffe;
 mod keras;
+pub mod manifest;
 mod mobilenet;
 mod published;
 mod res10;

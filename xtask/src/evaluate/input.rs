@@ -61,7 +61,7 @@ fn folders(args: &EvaluateArgs, classes: &mut ClassNames) -> anyhow::Result<Eval
     let device = args.device.open()?.device;
     let input = if args.face_crops { Input::Faces } else { Input::Whole };
     let settings = DataSettings { input, max_unreadable: 1.0, ..DataSettings::default() };
-    let data = samples::read(&args.dataset, &settings, &device)?;
+    let data = samples::read(std::slice::from_ref(&args.dataset), &settings, &device)?;
     let classifier = MaskClassifier::new(classifier_config(args), &device)?;
     for name in classifier.classes().iter() {
         classes.index(name);

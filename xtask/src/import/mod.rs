@@ -1,18 +1,15 @@
 //! `cargo xtask import`: from the published networks to everything in `models/`.
 //!
-//! The way: `network_import` finds, checks and reads the published files; `backbone`
-//! turns the backbone's ONNX into Rust and weights; `manifest` records it all.
+//! `network_import` finds, checks and reads the published files, turns the backbone's ONNX into Rust
+//! and weights, and records it all in a manifest.
 
-mod backbone;
-mod manifest;
-
-use std::fs;
+use std::{fs, io};
 
 use anyhow::Context;
-use network_import::{Classifier, Place, Published};
+use network_import::{Classifier, Place, Published, backbone, manifest};
 use weights_file::{Precision, encode};
 
-use crate::{ImportArgs, PrecisionArg};
+use crate::{ImportArgs, PrecisionArg, files::write_file};
 
 /// Precision of the face network's embedded weights.
 const FACE_PRECISION: Precision = Precision::F16;
@@ -35,21 +32,34 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<()> {
     fs::create_dir_all(&args.output)
         .with_context(|| format!("cannot create {}", args.output.display()))?;
     let mut manifest = manifest::Manifest::default();
+    let mut add = |name: &str, bytes: &[u8], origin| -> anyhow::Result<()> {
+        write_file(&args.output.join(name), bytes)?;
+        manifest.record(name, bytes, origin);
+        Ok(())
+    };
 
     let res10 = network_import::res10(&source.caffemodel)?;
     let bytes = encode("res10-ssd", &[], res10, precision(FACE_PRECISION))?;
-    manifest.add(&args.output, "res10_ssd.bpk", &bytes, manifest::RES10)?;
+    add("res10_ssd.bpk", &bytes, manifest::RES10)?;
 
     let classifier = Classifier::read(source.keras)?;
     let bytes = classifier.backbone_onnx()?;
-    manifest.add(&args.output, "mobilenet_v2.onnx", &bytes, manifest::MOBILENET_ONNX)?;
+    add("mobilenet_v2.onnx", &bytes, manifest::MOBILENET_ONNX)?;
     let onnx = args.output.join("mobilenet_v2.onnx");
-    let backbone = backbone::generate(&onnx, &args.generated)?;
+    let (code, backbone) = backbone::generate(&onnx)?;
+    fs::create_dir_all(&args.generated)
+        .with_context(|| format!("cannot create {}", args.generated.display()))?;
+    write_file(&args.generated.join("mobilenet_v2.rs"), code.as_bytes())?;
     let bytes = encode("mobilenet-v2", &[], backbone, precision(BACKBONE_PRECISION))?;
-    manifest.add(&args.output, "mobilenet_v2.bpk", &bytes, manifest::MOBILENET_BPK)?;
+    add("mobilenet_v2.bpk", &bytes, manifest::MOBILENET_BPK)?;
 
     let bytes = classifier.head()?;
-    manifest.add(&args.output, "reference_head.bpk", &bytes, manifest::REFERENCE_HEAD)?;
-    manifest.keep(&args.output, "mask_head.bpk", manifest::HEAD)?;
-    manifest.write(&args.output)
+    add("reference_head.bpk", &bytes, manifest::REFERENCE_HEAD)?;
+    // Not made anew here.
+    match fs::read(args.output.join("mask_head.bpk")) {
+        Ok(bytes) => manifest.record("mask_head.bpk", &bytes, manifest::HEAD),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    write_file(&args.output.join("manifest.toml"), manifest.to_toml()?.as_bytes())
 }

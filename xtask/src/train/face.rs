@@ -17,7 +17,7 @@ use trainer::EpochMetrics;
 use weights_file::{Precision, WeightsSource};
 
 use super::{
-    TrainArgs, checkpoint_error, open_device, open_output,
+    Started, TrainArgs, open_device, open_output,
     outputs::{Fingerprint, Keeper, Network, curves},
     samples::with_remedy,
 };
@@ -81,15 +81,7 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
 
     let mut training =
         FaceTraining::new(settings.training.clone(), &weights, &fingerprint.0, &device.device)?;
-    if args.resume && checkpoint.exists() {
-        let done = training
-            .resume(&WeightsSource::File(checkpoint.clone()))
-            .map_err(|error| checkpoint_error(&checkpoint, error))?;
-        remark(format_args!("going on after epoch {done}"));
-    } else if checkpoint.exists() {
-        std::fs::remove_file(&checkpoint)
-            .with_context(|| format!("cannot remove {}", checkpoint.display()))?;
-    }
+    Started { args, checkpoint: &checkpoint }.resume(|source| training.resume(source))?;
     write_file(&output.join("config.toml"), config_text.as_bytes())?;
     write_file(&output.join("split.json"), written.as_bytes())?;
 

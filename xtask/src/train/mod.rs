@@ -3,6 +3,7 @@
 //! The way: `settings` puts flags and files together; `samples` reads the data set and runs the
 //! frozen backbone; `mask_model` and `trainer` train; `outputs` writes what remains.
 
+mod classifier;
 mod face;
 mod outputs;
 pub(crate) mod samples;
@@ -15,7 +16,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use mask_data::{Dataset, SplitFile};
+use mask_data::{Dataset, Split, SplitFile};
 use mask_detector::DeviceChoice;
 use mask_model::{HeadCheckpoint, HeadTask, HeadTraining, Samples, WeightsSource};
 use mask_training::{HeadFeatures, Selection, contact_sheet};
@@ -33,8 +34,8 @@ pub(crate) struct TrainArgs {
     /// Which network learns.
     #[arg(long, value_enum, default_value_t = NetworkArg::Mask)]
     network: NetworkArg,
-    /// Folder with one folder of images for each class, or with `images` and `annotations`. For the
-    /// face network it may be given several times.
+    /// Folder with one folder of images for each class, or with `images` and `annotations`. May be
+    /// given several times.
     #[arg(long, value_name = "DIR", required = true)]
     dataset: Vec<PathBuf>,
     /// Folder to write the network and everything about it to.
@@ -52,7 +53,8 @@ pub(crate) struct TrainArgs {
     /// Write the division to this file too.
     #[arg(long, value_name = "FILE")]
     write_split: Option<PathBuf>,
-    /// Weights that the face network starts from [default: the built-in ones].
+    /// Weights that the face network, or the backbone with --unfreeze, starts from [default: the
+    /// built-in ones].
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Device to run on: auto, cpu, gpu or gpu:N.
@@ -96,6 +98,7 @@ pub(crate) struct PreviewArgs {
 /// Runs `train`.
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     match args.network {
+        NetworkArg::Mask if args.settings.unfreezes() => classifier::train(args),
         NetworkArg::Mask => train_head(args),
         NetworkArg::Face => face::train(args),
     }
@@ -139,21 +142,37 @@ fn checkpoint_error(checkpoint: &Path, error: TrainError) -> anyhow::Error {
     ))
 }
 
-fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
-    let settings = args.settings.settings()?;
-    let [dataset] = args.dataset.as_slice() else {
-        anyhow::bail!("a head is trained on one data set: give --dataset once");
-    };
-    let checkpoint = open_output(args)?;
-    let (device, output) = (open_device(args)?, &args.output);
-    let data = samples::read(dataset, &settings.data, &device.device)?;
+/// A training in an output folder that may have begun before.
+struct Started<'a> {
+    args: &'a TrainArgs,
+    checkpoint: &'a Path,
+}
+
+impl Started<'_> {
+    /// Goes on from the checkpoint, or removes it.
+    fn resume(
+        &self,
+        resume: impl FnOnce(&WeightsSource) -> Result<usize, TrainError>,
+    ) -> anyhow::Result<()> {
+        let checkpoint = self.checkpoint;
+        if self.args.resume && checkpoint.exists() {
+            let done = resume(&WeightsSource::File(checkpoint.to_path_buf()))
+                .map_err(|error| checkpoint_error(checkpoint, error))?;
+            remark(format_args!("going on after epoch {done}"));
+        } else if checkpoint.exists() {
+            fs::remove_file(checkpoint)
+                .with_context(|| format!("cannot remove {}", checkpoint.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Divides a data set as asked for, and says how.
+fn divide(args: &TrainArgs, data: &Dataset, validation: f64, seed: u64) -> anyhow::Result<Split> {
     let split = match &args.split {
         Some(file) => SplitFile::read(file)?.apply(&data.set, &data.root, file)?,
-        None => data
-            .split(settings.data.validation, settings.training.seed)
-            .map_err(samples::with_remedy)?,
+        None => data.split(validation, seed).map_err(samples::with_remedy)?,
     };
-    let files = outputs::Outputs::new(output, &settings, &data, &split, &device.name)?;
     if let Some(path) = &args.write_split {
         let written = SplitFile::new(&data.set, &data.root, &split);
         write_file(path, serde_json::to_string_pretty(&written)?.as_bytes())?;
@@ -165,6 +184,16 @@ fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
         data.set.classes.len(),
         data.duplicates_report(&split).lines().next().unwrap_or_default()
     ));
+    Ok(split)
+}
+
+fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
+    let settings = args.settings.settings()?;
+    let checkpoint = open_output(args)?;
+    let (device, output) = (open_device(args)?, &args.output);
+    let data = samples::read(&args.dataset, &settings.data, &device.device)?;
+    let split = divide(args, &data, settings.data.validation, settings.training.seed)?;
+    let files = outputs::Outputs::new(output, &settings, &data, &split, &device.name)?;
     let ahead = settings.data.cache_features * split.train.len() + split.validation.len();
     let progress = bar(ahead, "features");
     let shown = progress.clone();
@@ -187,15 +216,7 @@ fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
     )?;
     progress.finish_and_clear();
     let mut training = HeadTraining::new(&task, &files.fingerprint, &device.device)?;
-    if args.resume && checkpoint.exists() {
-        let done = training
-            .resume(&WeightsSource::File(checkpoint.clone()))
-            .map_err(|error| checkpoint_error(&checkpoint, error))?;
-        remark(format_args!("going on after epoch {done}"));
-    } else if checkpoint.exists() {
-        fs::remove_file(&checkpoint)
-            .with_context(|| format!("cannot remove {}", checkpoint.display()))?;
-    }
+    Started { args, checkpoint: &checkpoint }.resume(|source| training.resume(source))?;
     // Not before a checkpoint was found to be of the same: these files say what it is of.
     files.write_inputs(&data, &split)?;
     let (classes, crop) = (data.set.classes.clone(), settings.data.crop());
@@ -205,7 +226,9 @@ fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
     let fitted = training.run(&task, keep, patience, &mut keeper)?;
     let validation = task.validation_probabilities(&fitted.module)?;
     let head = HeadCheckpoint { layers: fitted.module, classes, crop };
-    files.write_results(&head, &fitted.history, fitted.kept_epoch, &validation)
+    let bytes = head.to_bytes()?;
+    let written = ("mask_head.bpk", bytes.as_slice());
+    files.write_results(&head.classes, written, &fitted.history, fitted.kept_epoch, &validation)
 }
 
 /// Samples with their classes.
@@ -218,7 +241,7 @@ fn samples_of(data: &Dataset, samples: &[usize]) -> Samples {
 pub(crate) fn preview(args: &PreviewArgs) -> anyhow::Result<()> {
     let settings = args.settings.settings()?;
     let device = DeviceChoice::Cpu.open()?.device;
-    let data = samples::read(&args.dataset, &settings.data, &device)?;
+    let data = samples::read(std::slice::from_ref(&args.dataset), &settings.data, &device)?;
     let sheet = contact_sheet(&data, &settings, args.images.max(1), args.views.max(1))?;
     let mut png = std::io::Cursor::new(Vec::new());
     sheet.write_to(&mut png, image::ImageFormat::Png)?;

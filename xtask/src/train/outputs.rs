@@ -16,7 +16,6 @@ use crate::{
     plot::{Curves, PlotFormat},
     progress::{bar, print, remark},
 };
-use mask_training::HeadSettings;
 
 /// The checkpoint's name in the output folder.
 pub(crate) const CHECKPOINT: &str = "checkpoint.bpk";
@@ -73,7 +72,7 @@ struct Metrics<'a> {
 impl Outputs {
     pub(crate) fn new(
         folder: &Path,
-        settings: &HeadSettings,
+        settings: &impl Serialize,
         data: &Dataset,
         split: &Split,
         device: &str,
@@ -108,15 +107,15 @@ impl Outputs {
         self.write("copies.txt", data.duplicates_report(split))
     }
 
-    /// Writes the head and everything about it; shows the report.
+    /// Writes the trained network, under a name, and everything about it; shows the report.
     pub(crate) fn write_results(
         &self,
-        head: &HeadCheckpoint,
+        classes: &[String],
+        (name, network): (&str, &[u8]),
         history: &[EpochMetrics],
         kept_epoch: usize,
         validation: &[(usize, Vec<f32>)],
     ) -> anyhow::Result<()> {
-        let classes = &head.classes;
         let labelled = validation.iter().map(|(truth, row)| (*truth, argmax(row)));
         let confusion = ConfusionMatrix::count(classes.len(), labelled);
         let report = confusion.report();
@@ -135,14 +134,14 @@ impl Outputs {
         let curves = curves(history, "accuracy");
         self.write("plot.png", curves.draw(PlotFormat::Png)?)?;
         self.write("plot.svg", curves.draw(PlotFormat::Svg)?)?;
-        // The head last: where it lies, all the rest lies too.
-        self.write("mask_head.bpk", head.to_bytes()?)?;
-        let head = self.folder.join("mask_head.bpk");
+        // The network last: where it lies, all the rest lies too.
+        self.write(name, network)?;
+        let network = self.folder.join(name);
         print(format_args!(
-            "{text}\nhead of epoch {}: {}\nuse it: mask-cli detect --head {} photo.jpg",
+            "{text}\nnetwork of epoch {}: {}\nuse it: mask-cli detect --head {} photo.jpg",
             kept_epoch,
-            head.display(),
-            head.display()
+            network.display(),
+            network.display()
         ))?;
         Ok(())
     }

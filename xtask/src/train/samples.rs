@@ -1,6 +1,6 @@
 //! Data sets for heads, with what a user is told of them.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::anyhow;
 use burn::tensor::Device;
@@ -12,7 +12,7 @@ use crate::progress::{bar, remark};
 
 /// Reads a data set and, if asked for, finds the faces in its images.
 pub(crate) fn read(
-    root: &Path,
+    roots: &[PathBuf],
     settings: &DataSettings,
     device: &Device,
 ) -> anyhow::Result<Dataset> {
@@ -22,7 +22,7 @@ pub(crate) fn read(
         difficult: settings.difficult,
     };
     let progress = bar(0, "reading");
-    let dataset = Dataset::open(root, &config, &|| progress.inc(1)).map_err(with_remedy)?;
+    let dataset = Dataset::open_all(roots, &config, &|| progress.inc(1)).map_err(with_remedy)?;
     progress.finish_and_clear();
     for error in &dataset.unreadable {
         remark(format_args!("skipped: {error}"));

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Context;
 use clap::Args;
 use mask_data::Augmentation;
-use mask_training::{FaceSettings, HeadSettings, Input};
+use mask_training::{ClassifierSettings, FaceSettings, HeadSettings, Input};
 use serde::de::DeserializeOwned;
 use trainer::{Schedule, SelectBest};
 
@@ -46,6 +46,10 @@ pub(crate) struct SettingsArgs {
     /// Seed of everything random [default: 42].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Train the last N blocks of the backbone with the head: 1 is its last convolution, 19 is all of
+    /// it [default: none].
+    #[arg(long, value_name = "N")]
+    unfreeze: Option<usize>,
     /// Which epoch's head is kept: last, loss (lowest on validation) or accuracy (highest) [default:
     /// last].
     #[arg(long, alias = "keep", value_parser = named::<SelectBest>)]
@@ -109,6 +113,7 @@ impl SettingsArgs {
             ("--label-smoothing", self.label_smoothing.is_some()),
             ("--dropout", self.dropout.is_some()),
             ("--hidden", self.hidden.is_some()),
+            ("--unfreeze", self.unfreeze.is_some()),
             ("--select-best", self.select_best.is_some()),
             ("--patience", self.patience.is_some()),
             ("--balance-classes", self.balance_classes),
@@ -131,6 +136,47 @@ impl SettingsArgs {
         set(&mut training.seed, self.seed);
         set(&mut data.validation, self.validation);
         set(&mut data.max_unreadable, self.max_unreadable);
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Whether a part of the backbone is trained, too.
+    pub(crate) fn unfreezes(&self) -> bool {
+        self.unfreeze.is_some()
+    }
+
+    /// Puts defaults, file and flags together, for a head with a part of its backbone.
+    pub(crate) fn classifier_settings(&self) -> anyhow::Result<ClassifierSettings> {
+        let of_head = [
+            ("--warmup-epochs", self.warmup_epochs.is_some()),
+            ("--select-best", self.select_best.is_some()),
+            ("--patience", self.patience.is_some()),
+            ("--balance-classes", self.balance_classes),
+            ("--cache-features", self.cache_features.is_some()),
+        ];
+        if let Some((flag, _)) = of_head.into_iter().find(|(_, given)| *given) {
+            anyhow::bail!("{flag} does not go with --unfreeze; leave it out");
+        }
+        let mut settings: ClassifierSettings = self.of_file()?;
+        let ClassifierSettings { training, data, augmentation, .. } = &mut settings;
+        set(&mut training.unfreeze, self.unfreeze);
+        set(&mut training.epochs, self.epochs);
+        set(&mut training.batch_size, self.batch_size);
+        set(&mut training.learning_rate, self.learning_rate);
+        set(&mut training.schedule, self.schedule);
+        set(&mut training.weight_decay, self.weight_decay);
+        set(&mut training.label_smoothing, self.label_smoothing);
+        set(&mut training.dropout, self.dropout);
+        set(&mut training.hidden, self.hidden);
+        set(&mut training.seed, self.seed);
+        set(&mut data.input, self.input);
+        set(&mut data.validation, self.validation);
+        set(&mut data.max_unreadable, self.max_unreadable);
+        set(&mut data.margin, self.margin);
+        data.square |= self.square;
+        if self.no_augmentation {
+            *augmentation = Augmentation::none();
+        }
         settings.validate()?;
         Ok(settings)
     }

@@ -17,8 +17,13 @@ fn every_export_is_read_back() {
             assert!(folder.path().join(format!("export/{name}.{extension}")).is_file());
         }
     }
-    // An exported classifier in Burn's container is not a head; the error names the file.
-    let wrong = ["export", "--head", "export/mask-classifier.bpk"];
-    fail(folder.path(), &wrong, "export/mask-classifier.bpk");
+    // An exported classifier in Burn's container is used as one; a face detector is not one, and the
+    // error names the file.
+    let onnx = folder.path().join("export/mask-classifier.onnx");
+    let first = std::fs::read(&onnx).unwrap();
+    succeed(folder.path(), &["export", "--head", "export/mask-classifier.bpk"]);
+    assert!(std::fs::read(&onnx).unwrap() == first);
+    let wrong = ["export", "--head", "export/face-detector.bpk"];
+    fail(folder.path(), &wrong, "export/face-detector.bpk");
     fail(folder.path(), &["export", "--head", "absent.bpk"], "absent.bpk");
 }

@@ -4,6 +4,7 @@
 mod evaluate;
 mod export;
 mod train;
+mod train_classifier;
 mod train_face;
 
 use std::{

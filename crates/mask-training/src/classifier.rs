@@ -1,0 +1,226 @@
+//! Settings of a classifier's training, and crops as it takes them.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use geometry::BoundingBox;
+use image_input::DecodeLimits;
+use mask_data::{
+    Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Sample, Split, load_samples,
+    seed,
+};
+use mask_model::{
+    ClassifierBatch, ClassifierCheckpoint, ClassifierNetwork, ClassifierTrainingConfig, CropSource,
+    INPUT_SIZE, MaskClassifier, MaskClassifierConfig, argmax,
+};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use trainer::{TrainError, Validation};
+
+use crate::{DataSettings, network_input};
+
+/// What decides the result of a training of a head with the last blocks of its backbone, beside the
+/// images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassifierSettings {
+    /// The optimisation.
+    pub training: ClassifierTrainingConfig,
+    /// The images. By default faces are cropped as squares with a margin of 0.2.
+    pub data: DataSettings,
+    /// How images become samples. By default less is shifted and turned than for a head alone, and
+    /// crops are blurred, darkened, shrunk and partly hidden.
+    pub augmentation: Augmentation,
+    /// Classes are drawn in proportion to their number of samples to the power of this: 1 for all
+    /// samples alike, 0 for all classes alike. Default: 0.5.
+    pub class_power: f64,
+}
+
+impl Default for ClassifierSettings {
+    fn default() -> Self {
+        Self {
+            training: ClassifierTrainingConfig::default(),
+            data: DataSettings { margin: 0.2, square: true, ..DataSettings::default() },
+            augmentation: Augmentation {
+                rotation: 15.0,
+                zoom: 0.15,
+                shift: 0.06,
+                shear: 0.0,
+                flip: true,
+                jitter: 0.05,
+                brightness: 0.35,
+                contrast: 0.35,
+                blur: 1.0,
+                low_resolution: 20,
+                jpeg_quality: 40,
+                occlusion: 0.25,
+            },
+            class_power: 0.5,
+        }
+    }
+}
+
+impl ClassifierSettings {
+    /// # Errors
+    /// If a setting is outside its range.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        self.training.validate()?;
+        self.data.validate()?;
+        self.augmentation.validate().map_err(TrainError::task)?;
+        TrainError::check_range("class_power", self.class_power, 0.0, 1.0)
+    }
+}
+
+/// Crops to learn from and to validate on.
+pub struct CropImages {
+    settings: ClassifierSettings,
+    classes: Vec<String>,
+    samples: Arc<Vec<Sample>>,
+    /// Samples to learn from, by class.
+    train: Vec<Vec<usize>>,
+    validation: Vec<usize>,
+    cache: Arc<ImageCache>,
+    device: Device,
+}
+
+impl CropImages {
+    /// The two parts of a data set. `cache_bytes` bounds the decoded images that are kept.
+    pub fn new(
+        dataset: &Dataset,
+        split: &Split,
+        settings: &ClassifierSettings,
+        cache_bytes: usize,
+        device: &Device,
+    ) -> Self {
+        let mut train = vec![Vec::new(); dataset.set.classes.len()];
+        for sample in &split.train {
+            train[dataset.set.samples[*sample].class].push(*sample);
+        }
+        Self {
+            settings: settings.clone(),
+            classes: dataset.set.classes.clone(),
+            samples: dataset.shared_samples(),
+            train,
+            validation: split.validation.clone(),
+            cache: Arc::new(ImageCache::new(DecodeLimits::default(), cache_bytes)),
+            device: device.clone(),
+        }
+    }
+
+    fn loader(&self, augmentation: Augmentation) -> LoaderConfig {
+        LoaderConfig {
+            side: INPUT_SIZE,
+            crop: self.settings.data.crop(),
+            augmentation,
+            seed: self.settings.training.seed,
+            batch_size: self.settings.training.batch_size,
+        }
+    }
+
+    /// The samples of an epoch, drawn with replacement: a class first, then one of its samples.
+    pub fn draw(&self, epoch: u64) -> Vec<usize> {
+        let weights: Vec<f64> = (self.train.iter())
+            .map(|samples| match samples.len() {
+                0 => 0.0,
+                count => (count as f64).powf(self.settings.class_power),
+            })
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let training = &self.settings.training;
+        let mut rng = seed::generator(seed::Purpose::Order, training.seed, epoch, 0);
+        let mut draw = || {
+            let mut at = rng.random_range(0.0..total);
+            let class = weights.iter().position(|weight| {
+                at -= weight;
+                at < 0.0
+            });
+            // Rounding may leave nothing; then it is the last class that has samples.
+            let last = weights.iter().rposition(|weight| *weight > 0.0).unwrap_or_default();
+            let samples = &self.train[class.unwrap_or(last)];
+            samples[rng.random_range(0..samples.len())]
+        };
+        (0..training.samples_per_epoch).map(|_| draw()).collect()
+    }
+
+    /// True class and class probabilities of every validation sample, in their order.
+    ///
+    /// # Errors
+    /// If a sample cannot be read, or the network cannot run.
+    pub fn probabilities(
+        &self,
+        network: &ClassifierNetwork,
+    ) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
+        let (classes, crop) = (self.classes.clone(), self.settings.data.crop());
+        let checkpoint = ClassifierCheckpoint { network: network.clone(), classes, crop };
+        let config = MaskClassifierConfig::default();
+        let classifier = MaskClassifier::from_checkpoint(checkpoint, config, &self.device)
+            .map_err(TrainError::task)?;
+        let views =
+            self.validation.iter().map(|sample| AugmentedSample { sample: *sample, epoch: 0 });
+        let (samples, cache) = (Arc::clone(&self.samples), Arc::clone(&self.cache));
+        let config = self.loader(Augmentation::none());
+        let mut rows = Vec::with_capacity(self.validation.len());
+        for images in load_samples(samples, cache, config, views.collect()) {
+            let input = network_input(&images.map_err(TrainError::task)?)?;
+            rows.extend(classifier.classify_inputs(&input).map_err(TrainError::task)?);
+        }
+        let truths = self.validation.iter().map(|sample| self.samples[*sample].class);
+        Ok(truths.zip(rows).collect())
+    }
+
+    /// Validation samples whose label the network doubts, a line each, the most certain errors first:
+    /// labels to look at. Nothing is left out of a training because of them.
+    ///
+    /// `probabilities` are those of [`CropImages::probabilities`].
+    pub fn doubtful(&self, probabilities: &[(usize, Vec<f32>)]) -> String {
+        let mut wrong: Vec<(f32, usize, &Sample)> = (probabilities.iter().zip(&self.validation))
+            .filter(|((truth, row), _)| argmax(row) != *truth)
+            .map(|((_, row), sample)| (row[argmax(row)], argmax(row), &self.samples[*sample]))
+            .collect();
+        wrong.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let line = |(probability, found, sample): &(f32, usize, &Sample)| {
+            let (found, truth) = (&self.classes[*found], &self.classes[sample.class]);
+            let region = sample.region.map_or(String::new(), |region| {
+                let BoundingBox { x_min, y_min, x_max, y_max } = region;
+                format!("\t{x_min:.0} {y_min:.0} {x_max:.0} {y_max:.0}")
+            });
+            format!("{probability:.4}\t{found}, not {truth}\t{}{region}\n", sample.image.display())
+        };
+        wrong.iter().map(line).collect()
+    }
+}
+
+impl CropSource for CropImages {
+    fn batches(
+        &self,
+        epoch: usize,
+        take: &mut dyn FnMut(ClassifierBatch) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let drawn = self.draw(epoch as u64);
+        // A sample that is drawn twice is changed in two ways.
+        let first = (epoch * drawn.len()) as u64;
+        let views = drawn.iter().zip(first..);
+        let views = views.map(|(sample, epoch)| AugmentedSample { sample: *sample, epoch });
+        let (samples, cache) = (Arc::clone(&self.samples), Arc::clone(&self.cache));
+        let config = self.loader(self.settings.augmentation.clone());
+        let mut drawn = drawn.chunks(config.batch_size);
+        for images in load_samples(samples, cache, config, views.collect()) {
+            let input = network_input(&images.map_err(TrainError::task)?)?;
+            let targets = drawn.next().unwrap_or_default().iter();
+            let targets = targets.map(|sample| self.samples[*sample].class).collect();
+            take(ClassifierBatch { input, targets })?;
+        }
+        Ok(())
+    }
+
+    fn validate(&self, network: &ClassifierNetwork) -> Result<Validation, TrainError> {
+        let rows = self.probabilities(network)?;
+        let count = rows.len().max(1) as f64;
+        let (mut loss, mut correct) = (0.0, 0);
+        for (truth, row) in rows {
+            loss -= f64::from(row[truth].max(f32::MIN_POSITIVE)).ln();
+            correct += usize::from(argmax(&row) == truth);
+        }
+        Ok(Validation { loss: loss / count, accuracy: correct as f64 / count })
+    }
+}

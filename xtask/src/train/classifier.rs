@@ -1,0 +1,78 @@
+//! `cargo xtask train --unfreeze N`: a head together with the last blocks of its backbone.
+
+use burn::tensor::Device;
+use mask_model::{
+    ClassifierCheckpoint, ClassifierNetwork, ClassifierTask, ClassifierTraining, Crop, Engine,
+    WeightsSource,
+};
+use mask_training::CropImages;
+use weights_file::Precision;
+
+use super::{
+    Started, TrainArgs, open_device, open_output,
+    outputs::{Keeper, Network, Outputs},
+    samples,
+};
+use crate::files::write_file;
+
+/// The name of what is made, in the output folder.
+const FILE: &str = "mask_classifier.bpk";
+
+/// Runs the training.
+pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
+    let settings = args.settings.classifier_settings()?;
+    let checkpoint = open_output(args)?;
+    let (device, output) = (open_device(args)?, &args.output);
+    let data = samples::read(&args.dataset, &settings.data, &device.device)?;
+    let seed = settings.training.seed;
+    let split = super::divide(args, &data, settings.data.validation, seed)?;
+    let files = Outputs::new(output, &settings, &data, &split, &device.name)?;
+    let backbone = WeightsSource::from(args.weights.as_deref());
+    let mut training = ClassifierTraining::new(
+        settings.training.clone(),
+        &data.set.classes,
+        &backbone,
+        &files.fingerprint,
+        &device.device,
+    )?;
+    Started { args, checkpoint: &checkpoint }.resume(|source| training.resume(source))?;
+    files.write_inputs(&data, &split)?;
+
+    let images = CropImages::new(&data, &split, &settings, args.image_cache << 20, &device.device);
+    let network = training.network();
+    let config = settings.training.clone();
+    let task = ClassifierTask::new(config, &network, images, Engine::default(), &device.device)?;
+    let (classes, crop) = (data.set.classes.clone(), settings.data.crop());
+    let kept = KeptClassifier { classes, crop, device: device.device.clone() };
+    let mut keeper = Keeper::new(output, settings.training.epochs, kept);
+    let fitted = training.run(&task, &mut keeper)?;
+
+    let validation = task.source().probabilities(&fitted.module)?;
+    let doubtful = task.source().doubtful(&validation);
+    write_file(&output.join("doubtful.txt"), doubtful.as_bytes())?;
+    let (classes, crop) = (data.set.classes.clone(), settings.data.crop());
+    let network = ClassifierCheckpoint { network: fitted.module, classes, crop };
+    let bytes = network.to_bytes(Precision::F32)?;
+    let written = (FILE, bytes.as_slice());
+    files.write_results(&network.classes, written, &fitted.history, fitted.kept_epoch, &validation)
+}
+
+/// How the network is kept while it is trained.
+struct KeptClassifier {
+    classes: Vec<String>,
+    crop: Crop,
+    device: Device,
+}
+
+impl Network<ClassifierNetwork> for KeptClassifier {
+    fn to_bytes(&self, network: &ClassifierNetwork) -> anyhow::Result<Vec<u8>> {
+        let (classes, crop) = (self.classes.clone(), self.crop);
+        let checkpoint = ClassifierCheckpoint { network: network.clone(), classes, crop };
+        Ok(checkpoint.to_bytes(Precision::F32)?)
+    }
+
+    fn load(&self, file: &WeightsSource) -> anyhow::Result<ClassifierNetwork> {
+        let embedded = WeightsSource::Embedded;
+        Ok(ClassifierCheckpoint::load(&embedded, file, &self.device)?.network)
+    }
+}
