@@ -24,6 +24,9 @@ pub struct PostprocessConfig {
     /// Two detections overlap by at most this IoU, in [0, 1]. Default: 0.45, as in
     /// `deploy.prototxt`.
     pub iou_threshold: f32,
+    /// Of two detections the smaller lies in the other by at most this part of its area, in [0, 1];
+    /// 1 is no limit. Default: 1, as in `deploy.prototxt`.
+    pub overlap_threshold: f32,
     /// Number of boxes of the highest scores that enter the suppression. Default: 400, as in
     /// `deploy.prototxt`.
     pub max_candidates: usize,
@@ -42,6 +45,7 @@ impl PostprocessConfig {
     pub const CAFFE: Self = Self {
         score_threshold: 0.01,
         iou_threshold: 0.45,
+        overlap_threshold: 1.0,
         max_candidates: 400,
         max_detections: 200,
     };
@@ -81,7 +85,12 @@ impl PostprocessConfig {
             })
             .collect();
         let boxes: Vec<UnitBox> = detections.iter().map(|detection| detection.bbox).collect();
-        let kept = non_maximum_suppression(&boxes, self.iou_threshold, self.max_detections);
+        let kept = non_maximum_suppression(
+            &boxes,
+            self.iou_threshold,
+            self.overlap_threshold,
+            self.max_detections,
+        );
         kept.into_iter().map(|index| detections[index]).collect()
     }
 }

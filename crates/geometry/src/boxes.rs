@@ -54,6 +54,15 @@ macro_rules! box_type {
                 intersection / (self.area() + other.area() - intersection)
             }
 
+            /// The part of the smaller of the two that lies in the other, in [0, 1].
+            pub fn overlap(&self, other: &Self) -> f32 {
+                let intersection = self.intersection(other);
+                if intersection <= 0.0 {
+                    return 0.0;
+                }
+                (intersection / self.area().min(other.area())).min(1.0)
+            }
+
             /// The box with `margin` times its width or height added on every side; a negative
             /// margin shrinks it.
             pub fn expand(&self, margin: f32) -> Self {

@@ -57,12 +57,19 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "P", default_value_t = FaceDetectorConfig::default().postprocess.score_threshold, value_parser = probability)]
     pub(crate) min_confidence: f32,
 
+    /// Largest part of the smaller of two boxes that may lie in the other, from 0 to 1; of more, only
+    /// the box of the higher confidence is kept. 1 is no limit. Lower turns several boxes of one face
+    /// into one, and may lose faces that hide each other.
+    #[arg(long, value_name = "P", default_value_t = FaceDetectorConfig::default().postprocess.overlap_threshold, value_parser = probability)]
+    pub(crate) max_overlap: f32,
+
     /// Size at which images enter the face network: a side (300), WIDTHxHEIGHT, or long:N for a
     /// long side of N pixels with the aspect ratio kept. Larger finds smaller faces and takes longer.
     #[arg(long, value_name = "SIZE", default_value_t = FaceDetectorConfig::default().input_size)]
     pub(crate) input_size: InputSize,
 
-    /// Where the prior boxes stand: corrected, or caffe for OpenCV's own, ghost boxes and all.
+    /// The prior boxes [default: those that the weights were trained with]: corrected, squares, or
+    /// caffe for OpenCV's own, ghost boxes and all.
     #[arg(long, value_name = "LAYOUT")]
     pub(crate) prior_layout: Option<PriorLayout>,
 

@@ -202,6 +202,7 @@ fn wrong_arguments_exit_with_2() {
     for arguments in [
         &[][..],
         &["x.jpg", "--min-confidence", "2"],
+        &["x.jpg", "--max-overlap", "1.5"],
         &["x.jpg", "--input-size", "huge"],
         &["x.jpg", "--input-size", "8"],
         &["x.jpg", "--prior-layout", "round"],
