@@ -68,11 +68,16 @@ impl PostprocessConfig {
         let (deltas, _) = box_deltas.as_chunks::<4>();
         let (logits, _) = class_logits.as_chunks::<2>();
         // NaN fails the comparison, so a broken network yields no faces rather than odd ones.
+        // Most boxes are background, which the logits' difference tells without an exponential; what
+        // is near the threshold is computed.
+        let threshold = self.score_threshold;
+        let least = (threshold / (1.0 - threshold)).ln().min(15.0) - 1e-3;
         let mut candidates: Vec<(usize, f32)> = logits
             .iter()
-            .map(|logits| face_probability(*logits))
             .enumerate()
-            .filter(|(_, score)| *score >= self.score_threshold)
+            .filter(|(_, [background, face])| face - background >= least || least.is_nan())
+            .map(|(prior, logits)| (prior, face_probability(*logits)))
+            .filter(|(_, score)| *score >= threshold)
             .collect();
         // Stable, so that ties stand in the order of the priors, as in Caffe.
         candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
