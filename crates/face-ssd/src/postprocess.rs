@@ -71,11 +71,15 @@ impl PostprocessConfig {
         // Most boxes are background, which the logits' difference tells without an exponential; what
         // is near the threshold is computed.
         let threshold = self.score_threshold;
-        let least = (threshold / (1.0 - threshold)).ln().min(15.0) - 1e-3;
+        let least = match threshold > 0.0 {
+            // Beyond 15 the score rounds to 1.
+            true => (threshold / (1.0 - threshold)).ln().min(15.0) - 1e-3,
+            false => f32::NEG_INFINITY,
+        };
         let mut candidates: Vec<(usize, f32)> = logits
             .iter()
             .enumerate()
-            .filter(|(_, [background, face])| face - background >= least || least.is_nan())
+            .filter(|(_, [background, face])| face - background >= least)
             .map(|(prior, logits)| (prior, face_probability(*logits)))
             .filter(|(_, score)| *score >= threshold)
             .collect();

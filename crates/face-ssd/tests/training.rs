@@ -6,30 +6,12 @@ use face_ssd::{
     Engine, FaceDetector, FaceDetectorConfig, InputSize, NORMALIZATION, PriorBoxes, PriorLayout,
     WeightsSource,
     network::{Res10Ssd, SsdOutput},
-    train::{
-        FaceBatch, FaceSource, FaceTask, FaceTraining, FaceTrainingConfig, Targets, multibox_loss,
-    },
+    train::{FaceBatch, FaceTask, FaceTraining, FaceTrainingConfig, Targets, multibox_loss},
 };
 use geometry::UnitBox;
 use image_input::NetworkInput;
 use mask_metrics::{GroundTruth, ImageResult};
-use trainer::{Observer, OptimizerConfig, Task, TrainError, Trainer, Validation};
-
-struct NoSource;
-
-impl FaceSource for NoSource {
-    fn batches(
-        &self,
-        _epoch: usize,
-        _take: &mut dyn FnMut(FaceBatch) -> Result<(), TrainError>,
-    ) -> Result<(), TrainError> {
-        Ok(())
-    }
-
-    fn validate(&self, _network: &Res10Ssd) -> Result<Validation, TrainError> {
-        Ok(Validation { loss: 0.0, accuracy: 0.0 })
-    }
-}
+use trainer::{Observer, OptimizerConfig, Source, TrainError, Trainer, Validation};
 
 fn batch(width: u32, height: u32) -> FaceBatch {
     let mut input = NetworkInput::new((width, height), NORMALIZATION);
@@ -62,7 +44,7 @@ fn a_plan_s_gradients_are_burn_s() {
     let network = network.with_squares();
     let batch = batch(96, 64);
     let gradients = |engine| {
-        let task = FaceTask::new(config(), &network, NoSource, engine, &device).unwrap();
+        let task = FaceTask::new(config(), &network, (), engine, &device).unwrap();
         let optimizer = OptimizerConfig::default();
         let trainer = Trainer::new(network.clone(), optimizer, 1, &device).unwrap();
         let found = task.gradients(&trainer, &batch).unwrap().gradients;
@@ -215,7 +197,9 @@ fn drawn(number: u32) -> (image::RgbImage, UnitBox) {
     (image, face)
 }
 
-impl FaceSource for Drawn {
+impl Source<Res10Ssd> for Drawn {
+    type Batch = FaceBatch;
+
     fn batches(
         &self,
         epoch: usize,

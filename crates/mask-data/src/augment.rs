@@ -42,20 +42,21 @@ pub struct Augmentation {
 
 /// A setting outside its range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("augmentation.{setting} is {value}; it must be from 0 to {most}")]
+#[error("augmentation.{setting} is {value}; it must be from {least} to {most}")]
 pub struct AugmentationError {
     setting: &'static str,
     value: f64,
+    least: f64,
     most: f64,
 }
 
 impl AugmentationError {
     /// # Errors
-    /// If a setting, by name, value and largest value, is not from 0 to that.
-    pub(crate) fn check(settings: &[(&'static str, f64, f64)]) -> Result<(), Self> {
-        let bad = settings.iter().find(|(_, value, most)| !(0.0..=*most).contains(value));
-        match bad {
-            Some(&(setting, value, most)) => Err(Self { setting, value, most }),
+    /// If a setting, by name, value, least and largest value, is not in between.
+    pub(crate) fn check(settings: &[(&'static str, f64, f64, f64)]) -> Result<(), Self> {
+        let bad = |(_, value, least, most): &&(_, f64, f64, f64)| !(*least..=*most).contains(value);
+        match settings.iter().find(bad) {
+            Some(&(setting, value, least, most)) => Err(Self { setting, value, least, most }),
             None => Ok(()),
         }
     }
@@ -116,16 +117,16 @@ impl Augmentation {
     /// If a setting is outside its range.
     pub fn validate(&self) -> Result<(), AugmentationError> {
         let settings = [
-            ("rotation", self.rotation, 180.0),
-            ("zoom", self.zoom, 0.95),
-            ("shift", self.shift, 1.0),
-            ("shear", self.shear, 80.0),
-            ("jitter", self.jitter, 0.45),
-            ("brightness", self.brightness, 1.0),
-            ("contrast", self.contrast, 1.0),
-            ("blur", self.blur, 50.0),
-            ("jpeg_quality", f64::from(self.jpeg_quality), 100.0),
-            ("occlusion", self.occlusion, 1.0),
+            ("rotation", self.rotation, 0.0, 180.0),
+            ("zoom", self.zoom, 0.0, 0.95),
+            ("shift", self.shift, 0.0, 1.0),
+            ("shear", self.shear, 0.0, 80.0),
+            ("jitter", self.jitter, 0.0, 0.45),
+            ("brightness", self.brightness, 0.0, 1.0),
+            ("contrast", self.contrast, 0.0, 1.0),
+            ("blur", self.blur, 0.0, 50.0),
+            ("jpeg_quality", f64::from(self.jpeg_quality), 0.0, 100.0),
+            ("occlusion", self.occlusion, 0.0, 1.0),
         ];
         AugmentationError::check(&settings)
     }

@@ -147,21 +147,21 @@ impl SceneAugmentation {
     /// If a setting is outside its range.
     pub fn validate(&self) -> Result<(), AugmentationError> {
         AugmentationError::check(&[
-            ("around_face", self.around_face, 1.0),
-            ("min_face", self.min_face - 1.0, 4096.0),
-            ("max_face", self.max_face, 4.0),
-            ("aspect", self.aspect - 1.0, 9.0),
-            ("rotation", self.rotation, 180.0),
-            ("min_visible", self.min_visible.into(), 1.0),
-            ("min_side", self.min_side.into(), 4096.0),
-            ("brightness", self.brightness, 1.0),
-            ("contrast", self.contrast, 1.0),
-            ("color", self.color, 1.0),
-            ("grey", self.grey, 1.0),
-            ("blurred", self.blurred, 1.0),
-            ("blur", self.blur, 50.0),
-            ("stored", self.stored, 1.0),
-            ("jpeg_quality", f64::from(self.jpeg_quality), 100.0),
+            ("around_face", self.around_face, 0.0, 1.0),
+            ("min_face", self.min_face, 1.0, 4096.0),
+            ("max_face", self.max_face, 0.01, 4.0),
+            ("aspect", self.aspect, 1.0, 10.0),
+            ("rotation", self.rotation, 0.0, 180.0),
+            ("min_visible", self.min_visible.into(), 0.0, 1.0),
+            ("min_side", self.min_side.into(), 0.0, 4096.0),
+            ("brightness", self.brightness, 0.0, 1.0),
+            ("contrast", self.contrast, 0.0, 1.0),
+            ("color", self.color, 0.0, 1.0),
+            ("grey", self.grey, 0.0, 1.0),
+            ("blurred", self.blurred, 0.0, 1.0),
+            ("blur", self.blur, 0.0, 50.0),
+            ("stored", self.stored, 0.0, 1.0),
+            ("jpeg_quality", f64::from(self.jpeg_quality), 0.0, 100.0),
         ])
     }
 
@@ -356,16 +356,19 @@ pub struct SceneLoader {
 }
 
 impl SceneLoader {
-    /// A loader of samples of these scenes, of which there must be one. Outside an image samples
-    /// show `fill`.
+    /// A loader of samples of these scenes. Outside an image samples show `fill`.
+    ///
+    /// # Errors
+    /// If a setting is outside its range.
     pub fn new(
         scenes: Vec<Scene>,
         cache: Arc<crate::ImageCache>,
         augmentation: SceneAugmentation,
         fill: [u8; 3],
         seed: u64,
-    ) -> Self {
-        Self { scenes, cache, augmentation, fill, seed }
+    ) -> Result<Self, AugmentationError> {
+        augmentation.validate()?;
+        Ok(Self { scenes, cache, augmentation, fill, seed })
     }
 
     /// The scenes.
@@ -374,7 +377,8 @@ impl SceneLoader {
     }
 
     /// Samples of an epoch by number, of which the first has the number `first`: each pass over
-    /// all scenes shows them in another random order. The same numbers yield the same samples.
+    /// all scenes shows them in another random order. The same numbers yield the same samples. None
+    /// if there are no scenes.
     ///
     /// # Errors
     /// If an image cannot be read.
@@ -390,6 +394,9 @@ impl SceneLoader {
         use rayon::prelude::*;
 
         let scenes = self.scenes.len();
+        if scenes == 0 {
+            return Ok(Vec::new());
+        }
         let passes = first / scenes..=(first + count.max(1) - 1) / scenes;
         let order: Vec<usize> = passes
             .clone()

@@ -145,7 +145,7 @@ fn sets_are_read_divided_and_sampled_the_same_on_any_number_of_threads() {
 
     let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 1 << 20));
     let augmentation = SceneAugmentation::default();
-    let loader = SceneLoader::new(set.scenes.clone(), cache, augmentation, FILL, 7);
+    let loader = SceneLoader::new(set.scenes.clone(), cache, augmentation, FILL, 7).unwrap();
     let samples = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| loader.samples(2, 5, 8, 64).unwrap())

@@ -43,7 +43,7 @@ pub use head::{
 pub use network::{CLASSIFIER_NAME, ClassifierCheckpoint, ClassifierNetwork};
 #[cfg(feature = "train")]
 pub use train::{
-    ClassifierBatch, ClassifierTask, ClassifierTraining, ClassifierTrainingConfig, CropSource,
-    FeatureSource, HeadBatch, HeadTask, HeadTraining, HeadTrainingConfig, Samples, shuffled,
+    ClassifierBatch, ClassifierTask, ClassifierTraining, ClassifierTrainingConfig, FeatureSource,
+    HeadBatch, HeadTask, HeadTraining, HeadTrainingConfig, Samples, shuffled, validation_of,
 };
 pub use weights_file::WeightsSource;

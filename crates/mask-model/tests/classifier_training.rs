@@ -11,9 +11,11 @@ use burn::{
 use image_input::NetworkInput;
 use mask_model::{
     ClassifierBatch, ClassifierNetwork, ClassifierTask, ClassifierTraining,
-    ClassifierTrainingConfig, CropSource, Engine, NORMALIZATION, WeightsSource,
+    ClassifierTrainingConfig, Engine, NORMALIZATION, WeightsSource,
 };
-use trainer::{Gradients, Observer, OptimizerConfig, Task, TrainError, Trainer, Validation};
+use trainer::{
+    Gradients, Observer, OptimizerConfig, Source, Task, TrainError, Trainer, Validation,
+};
 
 /// Crops of two kinds, upright and lying stripes, small so that Burn is quick.
 struct Stripes;
@@ -34,7 +36,9 @@ fn batch(first: u32, count: u32) -> ClassifierBatch {
     ClassifierBatch { input, targets }
 }
 
-impl CropSource for Stripes {
+impl Source<ClassifierNetwork> for Stripes {
+    type Batch = ClassifierBatch;
+
     fn batches(
         &self,
         epoch: usize,

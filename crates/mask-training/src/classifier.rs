@@ -10,12 +10,12 @@ use mask_data::{
     seed,
 };
 use mask_model::{
-    ClassifierBatch, ClassifierCheckpoint, ClassifierNetwork, ClassifierTrainingConfig, CropSource,
-    INPUT_SIZE, MaskClassifier, MaskClassifierConfig, argmax,
+    ClassifierBatch, ClassifierCheckpoint, ClassifierNetwork, ClassifierTrainingConfig, INPUT_SIZE,
+    MaskClassifier, MaskClassifierConfig, argmax, validation_of,
 };
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use trainer::{TrainError, Validation};
+use trainer::{Source, TrainError, Validation};
 
 use crate::{DataSettings, network_input};
 
@@ -85,18 +85,25 @@ pub struct CropImages {
 
 impl CropImages {
     /// The two parts of a data set. `cache_bytes` bounds the decoded images that are kept.
+    ///
+    /// # Errors
+    /// If a setting is outside its range, or there is nothing to learn from.
     pub fn new(
         dataset: &Dataset,
         split: &Split,
         settings: &ClassifierSettings,
         cache_bytes: usize,
         device: &Device,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
+        settings.validate()?;
+        if split.train.is_empty() {
+            return Err(TrainError::Data("there are no samples to learn from".to_owned()));
+        }
         let mut train = vec![Vec::new(); dataset.set.classes.len()];
         for sample in &split.train {
             train[dataset.set.samples[*sample].class].push(*sample);
         }
-        Self {
+        Ok(Self {
             settings: settings.clone(),
             classes: dataset.set.classes.clone(),
             samples: dataset.shared_samples(),
@@ -104,7 +111,7 @@ impl CropImages {
             validation: split.validation.clone(),
             cache: Arc::new(ImageCache::new(DecodeLimits::default(), cache_bytes)),
             device: device.clone(),
-        }
+        })
     }
 
     fn loader(&self, augmentation: Augmentation) -> LoaderConfig {
@@ -190,7 +197,9 @@ impl CropImages {
     }
 }
 
-impl CropSource for CropImages {
+impl Source<ClassifierNetwork> for CropImages {
+    type Batch = ClassifierBatch;
+
     fn batches(
         &self,
         epoch: usize,
@@ -214,13 +223,6 @@ impl CropSource for CropImages {
     }
 
     fn validate(&self, network: &ClassifierNetwork) -> Result<Validation, TrainError> {
-        let rows = self.probabilities(network)?;
-        let count = rows.len().max(1) as f64;
-        let (mut loss, mut correct) = (0.0, 0);
-        for (truth, row) in rows {
-            loss -= f64::from(row[truth].max(f32::MIN_POSITIVE)).ln();
-            correct += usize::from(argmax(&row) == truth);
-        }
-        Ok(Validation { loss: loss / count, accuracy: correct as f64 / count })
+        Ok(validation_of(&self.probabilities(network)?))
     }
 }

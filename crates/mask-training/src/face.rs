@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use face_ssd::{
     FaceDetector, FaceDetectorConfig, NORMALIZATION,
     network::Res10Ssd,
-    train::{FaceBatch, FaceSource, FaceTrainingConfig},
+    train::{FaceBatch, FaceTrainingConfig},
 };
 use geometry::{BoundingBox, UnitBox};
 use image_input::{DecodeLimits, NetworkInput};
@@ -15,7 +15,7 @@ use mask_metrics::{Detection, GroundTruth, ImageResult, average_precision};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use trainer::{TrainError, Validation};
+use trainer::{Source, TrainError, Validation};
 
 /// What decides the result of a training of the face network, beside the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -69,6 +69,9 @@ pub struct FaceImages {
 impl FaceImages {
     /// Images to learn from and to validate on. `cache_bytes` bounds the decoded images that are
     /// kept; `progress` is called once per image of a validation, from any thread.
+    ///
+    /// # Errors
+    /// If a setting is outside its range.
     pub fn new(
         train: Vec<Scene>,
         validation: Vec<Scene>,
@@ -76,7 +79,8 @@ impl FaceImages {
         cache_bytes: usize,
         device: &Device,
         progress: Box<dyn Fn() + Send + Sync>,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
+        settings.validate()?;
         let cache = Arc::new(ImageCache::new(DecodeLimits::default(), cache_bytes));
         // What the network sees where there is nothing: zero after normalisation.
         let [blue, green, red] = NORMALIZATION.offset.map(|value| value.round() as u8);
@@ -87,8 +91,9 @@ impl FaceImages {
             settings.augmentation.clone(),
             [red, green, blue],
             config.seed,
-        );
-        Self { loader, validation, cache, config, device: device.clone(), progress }
+        )
+        .map_err(TrainError::task)?;
+        Ok(Self { loader, validation, cache, config, device: device.clone(), progress })
     }
 
     /// What a network finds in the validation images, down to a confidence of 0.01.
@@ -125,7 +130,9 @@ impl FaceImages {
     }
 }
 
-impl FaceSource for FaceImages {
+impl Source<Res10Ssd> for FaceImages {
+    type Batch = FaceBatch;
+
     fn batches(
         &self,
         epoch: usize,

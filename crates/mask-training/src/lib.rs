@@ -14,7 +14,7 @@
 //!     let part = |images: &[usize]| images.iter().map(|at| data.scenes[*at].clone()).collect();
 //!     let (train, validation) = (part(&split.train), part(&split.validation));
 //!     let quiet = Box::new(|| ());
-//!     let images = FaceImages::new(train, validation, &settings, 1 << 30, &device, quiet);
+//!     let images = FaceImages::new(train, validation, &settings, 1 << 30, &device, quiet)?;
 //!     let start = face_ssd::WeightsSource::Embedded;
 //!     let training = FaceTraining::new(settings.training.clone(), &start, &data.sha256, &device)?;
 //!     let network = training.network();

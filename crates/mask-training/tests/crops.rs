@@ -39,7 +39,7 @@ fn rare_classes_are_drawn_more_often_than_they_occur() {
     let share = |power: f64| {
         let mut settings = ClassifierSettings { class_power: power, ..Default::default() };
         settings.training.samples_per_epoch = 4000;
-        let images = CropImages::new(&data, &split, &settings, 0, &Device::flex());
+        let images = CropImages::new(&data, &split, &settings, 0, &Device::flex()).unwrap();
         let drawn = images.draw(3);
         assert_eq!(drawn, images.draw(3));
         assert_ne!(drawn, images.draw(4));

@@ -5,6 +5,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CheckpointKind, Gradients, StepMetrics, TrainError, Trainer};
 
+/// Where a task's batches come from, and what it is judged by.
+pub trait Source<M> {
+    /// What one step learns from.
+    type Batch;
+
+    /// Yields the batches of an epoch in their order; random changes follow from the epoch and the
+    /// batch alone.
+    ///
+    /// # Errors
+    /// If a sample cannot be read, and those of `take`.
+    fn batches(
+        &self,
+        epoch: usize,
+        take: &mut dyn FnMut(Self::Batch) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError>;
+
+    /// How good a module is on samples that it does not learn from.
+    ///
+    /// # Errors
+    /// If a sample cannot be read or the module cannot run.
+    fn validate(&self, module: &M) -> Result<Validation, TrainError>;
+}
+
 /// What is learned, and from what.
 pub trait Task<M: Module> {
     /// What one step learns from.

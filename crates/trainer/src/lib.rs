@@ -28,14 +28,18 @@
 mod checkpoint;
 mod error;
 mod fit;
+mod network_gradients;
 mod optimizer;
 mod schedule;
+mod training;
 
 pub use checkpoint::CheckpointKind;
 pub use error::TrainError;
 pub use fit::{
-    BatchGradients, EpochMetrics, FitConfig, Fitted, Observer, Progress, SelectBest, Task,
+    BatchGradients, EpochMetrics, FitConfig, Fitted, Observer, Progress, SelectBest, Source, Task,
     Validation, fit, history_csv,
 };
-pub use optimizer::{Gradients, StepMetrics, Trainer, generator, single_value};
+pub use network_gradients::NetworkGradients;
+pub use optimizer::{Gradients, StepMetrics, Trainer, generator};
 pub use schedule::{OptimizerConfig, Schedule};
+pub use training::{Training, same};

@@ -64,7 +64,7 @@ impl Gradients {
 ///
 /// # Errors
 /// If the device fails.
-pub fn single_value(loss: &Tensor<1>) -> Result<f32, TrainError> {
+pub(crate) fn single_value(loss: &Tensor<1>) -> Result<f32, TrainError> {
     let value: Vec<f32> = loss
         .clone()
         .inner()

@@ -38,7 +38,7 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     Started { args, checkpoint: &checkpoint }.resume(|source| training.resume(source))?;
     files.write_inputs(&data, &split)?;
 
-    let images = CropImages::new(&data, &split, &settings, args.image_cache << 20, &device.device);
+    let images = CropImages::new(&data, &split, &settings, args.image_cache << 20, &device.device)?;
     let network = training.network();
     let config = settings.training.clone();
     let task = ClassifierTask::new(config, &network, images, Engine::default(), &device.device)?;

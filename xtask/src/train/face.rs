@@ -85,14 +85,10 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     write_file(&output.join("config.toml"), config_text.as_bytes())?;
     write_file(&output.join("split.json"), written.as_bytes())?;
 
-    let source = FaceImages::new(
-        train,
-        validation,
-        &settings,
-        args.image_cache << 20,
-        &device.device,
-        Box::new(|| ()),
-    );
+    let (cache, shown) = (args.image_cache << 20, bar(validation.len(), "validation"));
+    let count = validation.len().max(1) as u64;
+    let progress = Box::new(move || shown.set_position((shown.position() + 1) % count));
+    let source = FaceImages::new(train, validation, &settings, cache, &device.device, progress)?;
     let task = FaceTask::new(
         settings.training.clone(),
         &training.network(),

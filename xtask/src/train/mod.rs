@@ -178,7 +178,7 @@ fn divide(args: &TrainArgs, data: &Dataset, validation: f64, seed: u64) -> anyho
         write_file(path, serde_json::to_string_pretty(&written)?.as_bytes())?;
     }
     remark(format_args!(
-        "{} images to learn from, {} to validate on, {} classes; {}",
+        "{} samples to learn from, {} to validate on, {} classes; {}",
         split.train.len(),
         split.validation.len(),
         data.set.classes.len(),

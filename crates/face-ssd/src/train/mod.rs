@@ -1,7 +1,7 @@
 //! Training the face network: multibox training as in SSD's paper.
 //!
-//! A [`FaceSource`] yields images with faces and regions that do not count; [`FaceTask`] turns them
-//! into gradients, on the CPU through a [`fused_cpu::TrainingPlan`]; [`FaceTraining`] runs
+//! A [source](trainer::Source) yields images with faces and regions that do not count; [`FaceTask`] turns them
+//! into gradients, on the CPU through a plan; [`FaceTraining`] runs
 //! everything and resumes.
 
 mod loss;
@@ -12,15 +12,15 @@ mod task;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use trainer::{
-    CheckpointKind, FitConfig, Fitted, Observer, OptimizerConfig, Progress, Schedule, SelectBest,
-    TrainError, Trainer, fit,
+    CheckpointKind, Fitted, Observer, OptimizerConfig, Schedule, SelectBest, Source, TrainError,
+    Trainer, Training, same,
 };
-use weights_file::{Problem, WeightsError, WeightsFile, WeightsSource};
+use weights_file::WeightsSource;
 
 pub use loss::multibox_loss;
 pub use start::Start;
 pub use targets::Targets;
-pub use task::{FaceBatch, FaceSource, FaceTask};
+pub use task::{FaceBatch, FaceTask};
 
 use crate::{MatchConfig, PriorLayout, network::Res10Ssd};
 
@@ -37,7 +37,7 @@ pub struct FaceTrainingConfig {
     /// The prior boxes. Default: [`PriorLayout::Squares`].
     pub priors: PriorLayout,
     /// Leading parts of the paths of parameters that do not change, such as `stem`. Default: the input's
-    /// factors and offsets, whose gradients alone would cost a fifth of a step.
+    /// factors and offsets, whose gradients alone would cost a sixth of a step.
     pub frozen: Vec<String>,
     /// Epochs. Default: 20.
     pub epochs: usize,
@@ -141,12 +141,10 @@ impl FaceTrainingConfig {
     }
 }
 
-/// A face network in training: its settings, its state, and where it came from.
+/// A face network in training.
 pub struct FaceTraining {
-    trainer: Trainer<Res10Ssd>,
+    training: Training<Res10Ssd>,
     config: FaceTrainingConfig,
-    kind: CheckpointKind,
-    progress: Progress,
 }
 
 impl FaceTraining {
@@ -154,26 +152,25 @@ impl FaceTraining {
     /// data and settings from others.
     ///
     /// # Errors
-    /// If a setting is outside its range, or the reference's weights cannot be read.
+    /// If a setting is outside its range, or the weights to start from cannot be read.
     pub fn new(
         config: FaceTrainingConfig,
-        reference: &WeightsSource,
+        weights: &WeightsSource,
         fingerprint: &str,
         device: &Device,
     ) -> Result<Self, TrainError> {
         config.validate()?;
-        let network = config.start.network(&config, reference, device)?;
+        let network = config.start.network(&config, weights, device)?;
         let trainer = Trainer::new(network, config.optimizer(), config.steps(), device)?;
         let settings = serde_json::to_string(&config).map_err(TrainError::task)?;
         let description = vec![("settings".to_owned(), settings)];
         let kind = CheckpointKind { network: CHECKPOINT_NAME.to_owned(), description };
-        let progress = Progress { fingerprint: fingerprint.to_owned(), ..Progress::default() };
-        Ok(Self { trainer, config, kind, progress })
+        Ok(Self { training: Training::new(trainer, kind, fingerprint), config })
     }
 
     /// The network as it stands.
     pub fn network(&self) -> Res10Ssd {
-        self.trainer.valid()
+        self.training.valid()
     }
 
     /// Goes on from a checkpoint; the number of epochs it has done.
@@ -182,41 +179,18 @@ impl FaceTraining {
     /// If it cannot be read, or is of other settings or data.
     pub fn resume(&mut self, checkpoint: &WeightsSource) -> Result<usize, TrainError> {
         let config = &self.config;
-        let check = |weights: &WeightsFile| -> Result<(), WeightsError> {
-            let found = weights.metadata("settings")?;
-            if serde_json::from_str(found).ok().as_ref() == Some(config) {
-                return Ok(());
-            }
-            let message = format!("a checkpoint of other settings ({found})");
-            Err(weights.error(Problem::Mismatch(message)))
-        };
-        let state = self.trainer.resume(&self.kind, checkpoint, check)?;
-        let progress: Progress = serde_json::from_str(&state)
-            .map_err(|error| TrainError::Data(format!("a damaged checkpoint: {error}")))?;
-        if progress.fingerprint != self.progress.fingerprint {
-            return Err(TrainError::Data(
-                "a checkpoint of other images, another split or other settings".to_owned(),
-            ));
-        }
-        self.progress = progress;
-        Ok(self.progress.history.len())
+        self.training.resume(checkpoint, |weights| same(weights, "settings", config))
     }
 
     /// Trains to the end; the network of the last epoch is kept.
     ///
     /// # Errors
     /// Those of the source, the device and the observer.
-    pub fn run<S: FaceSource>(
-        mut self,
+    pub fn run<S: Source<Res10Ssd, Batch = FaceBatch>>(
+        self,
         task: &FaceTask<S>,
         observer: &mut dyn Observer<Res10Ssd>,
     ) -> Result<Fitted<Res10Ssd>, TrainError> {
-        let config = FitConfig {
-            epochs: self.config.epochs,
-            select_best: SelectBest::Last,
-            patience: 0,
-            checkpoints: self.kind,
-        };
-        fit(&mut self.trainer, task, &config, self.progress, observer)
+        self.training.run(task, self.config.epochs, SelectBest::Last, 0, observer)
     }
 }

@@ -1,13 +1,11 @@
 //! From batches of images to gradients.
 
-use std::sync::{Mutex, PoisonError};
-
-use burn::tensor::{Device, Tensor, TensorData};
-use fused_cpu::{Engine, Graph, TrainingPlan};
+use burn::tensor::{Device, Tensor};
+use fused_cpu::Engine;
 use geometry::UnitBox;
 use image_input::NetworkInput;
 use rayon::prelude::*;
-use trainer::{BatchGradients, Gradients, Task, TrainError, Trainer, Validation, single_value};
+use trainer::{BatchGradients, NetworkGradients, Source, Task, TrainError, Trainer, Validation};
 
 use super::{
     FaceTrainingConfig, multibox_loss,
@@ -29,35 +27,14 @@ pub struct FaceBatch {
     pub ignored: Vec<Vec<UnitBox>>,
 }
 
-/// Where batches come from.
-pub trait FaceSource {
-    /// Yields the batches of an epoch in their order; random changes follow from the epoch and the
-    /// batch alone.
-    ///
-    /// # Errors
-    /// If a sample cannot be read, and those of `take`.
-    fn batches(
-        &self,
-        epoch: usize,
-        take: &mut dyn FnMut(FaceBatch) -> Result<(), TrainError>,
-    ) -> Result<(), TrainError>;
-
-    /// How good a network is on images that it does not learn from: average precision as accuracy.
-    ///
-    /// # Errors
-    /// If an image cannot be read or the network cannot run.
-    fn validate(&self, network: &Res10Ssd) -> Result<Validation, TrainError>;
-}
-
-/// The task of finding faces.
+/// The task of finding faces. A source's accuracy is average precision.
 pub struct FaceTask<S> {
     config: FaceTrainingConfig,
     source: S,
-    /// The network on the CPU; Burn runs it elsewhere.
-    plan: Option<Mutex<TrainingPlan>>,
+    network: NetworkGradients<Res10Ssd>,
 }
 
-impl<S: FaceSource> FaceTask<S> {
+impl<S> FaceTask<S> {
     /// Prepares a task for networks like `network` on `device`.
     ///
     /// # Errors
@@ -69,26 +46,48 @@ impl<S: FaceSource> FaceTask<S> {
         engine: Engine,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let plan = if engine.uses_plan(device) {
-            let side = InputSize::MIN_SIDE as usize;
-            let forward = |network: &Res10Ssd, input| {
-                let SsdOutput { box_deltas, class_logits } = network.forward(input);
-                (box_deltas, class_logits)
-            };
-            let (graph, mut parameters) =
-                Graph::trace_parameters(network, [1, 3, side, side], forward)
-                    .map_err(TrainError::task)?;
-            parameters.retain(|parameter| !config.is_frozen(&parameter.name));
-            Some(Mutex::new(TrainingPlan::new(graph, parameters).map_err(TrainError::task)?))
-        } else {
-            None
+        let side = InputSize::MIN_SIDE as usize;
+        let forward = |network: &Res10Ssd, input: Tensor<4>| {
+            let SsdOutput { box_deltas, class_logits } = network.forward(input);
+            vec![box_deltas, class_logits]
         };
-        Ok(Self { config, source, plan })
+        let frozen = config.frozen.clone();
+        let trains = move |path: &str| !frozen.iter().any(|prefix| path.starts_with(&**prefix));
+        let example = [1, 3, side, side];
+        let network =
+            NetworkGradients::new(network, example, forward, Box::new(trains), engine, device)?;
+        Ok(Self { config, source, network })
     }
 
     /// Where batches come from.
     pub fn source(&self) -> &S {
         &self.source
+    }
+
+    /// Gradients of a batch.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn gradients(
+        &self,
+        trainer: &Trainer<Res10Ssd>,
+        batch: &FaceBatch,
+    ) -> Result<BatchGradients, TrainError> {
+        let images = (batch.input.values(), batch.input.shape());
+        let (gradients, accuracy) = self.network.of(trainer, images, |mut outputs| {
+            let (Some(class_logits), Some(box_deltas)) = (outputs.pop(), outputs.pop()) else {
+                return Err(TrainError::Data("the network has not two outputs".to_owned()));
+            };
+            let logits: Vec<f32> = class_logits
+                .clone()
+                .inner()
+                .try_into_vec_as()
+                .map_err(|error| TrainError::Device(error.to_string()))?;
+            let targets = self.targets(batch, &logits);
+            let loss = multibox_loss(SsdOutput { box_deltas, class_logits }, &targets);
+            Ok((loss, accuracy(&targets, &logits)))
+        })?;
+        Ok(BatchGradients { gradients, samples: batch.faces.len(), accuracy })
     }
 
     fn targets(&self, batch: &FaceBatch, class_logits: &[f32]) -> Targets {
@@ -102,13 +101,7 @@ impl<S: FaceSource> FaceTask<S> {
     }
 }
 
-impl FaceTrainingConfig {
-    fn is_frozen(&self, path: &str) -> bool {
-        self.frozen.iter().any(|prefix| path.starts_with(prefix.as_str()))
-    }
-}
-
-impl<S: FaceSource> Task<Res10Ssd> for FaceTask<S> {
+impl<S: Source<Res10Ssd, Batch = FaceBatch>> Task<Res10Ssd> for FaceTask<S> {
     type Batch = FaceBatch;
 
     fn steps_per_epoch(&self) -> usize {
@@ -128,48 +121,7 @@ impl<S: FaceSource> Task<Res10Ssd> for FaceTask<S> {
         trainer: &Trainer<Res10Ssd>,
         batch: &FaceBatch,
     ) -> Result<BatchGradients, TrainError> {
-        let device = trainer.device();
-        let shape = batch.input.shape();
-        let samples = shape[0];
-        let Some(plan) = &self.plan else {
-            let data = TensorData::new(batch.input.values().to_vec(), shape);
-            let input = Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2]);
-            let output = trainer.module().forward(input);
-            let logits = host(output.class_logits.clone().inner())?;
-            let targets = self.targets(batch, &logits);
-            let loss = multibox_loss(output, &targets);
-            let mut gradients = Gradients::of_loss(loss, trainer.module())?;
-            gradients.retain(trainer.module(), &|path| !self.config.is_frozen(path));
-            return Ok(BatchGradients {
-                gradients,
-                samples,
-                accuracy: accuracy(&targets, &logits),
-            });
-        };
-        // A panic elsewhere leaves a plan that is updated before it is used.
-        let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
-        plan.update_from(&trainer.current()).map_err(TrainError::task)?;
-        plan.forward(batch.input.values(), shape).map_err(TrainError::task)?;
-        let leaf = |index: usize, values: usize| {
-            let (output, _) = plan.output(index);
-            let shape = [samples, output.len() / samples / values, values];
-            Tensor::<3>::from_data(TensorData::new(output.to_vec(), shape), device).require_grad()
-        };
-        let output = SsdOutput { box_deltas: leaf(0, 4), class_logits: leaf(1, 2) };
-        let logits = plan.output(1).0.to_vec();
-        let targets = self.targets(batch, &logits);
-        let loss = multibox_loss(output.clone(), &targets);
-        let value = single_value(&loss)?;
-        let recorded = loss.backward();
-        let gradient = |tensor: &Tensor<3>| match tensor.grad(&recorded) {
-            Some(gradient) => host(gradient),
-            None => Ok(vec![0.0; tensor.dims().iter().product()]),
-        };
-        let (deltas, classes) = (gradient(&output.box_deltas)?, gradient(&output.class_logits)?);
-        let by_name = plan.backward_by_name(&[&deltas, &classes]).map_err(TrainError::task)?;
-        let mut gradients = Gradients { loss: value, of_parameters: Default::default() };
-        gradients.add_by_path(trainer.module(), by_name);
-        Ok(BatchGradients { gradients, samples, accuracy: accuracy(&targets, &logits) })
+        self.gradients(trainer, batch)
     }
 
     fn validate(&self, network: &Res10Ssd) -> Result<Validation, TrainError> {
@@ -184,8 +136,4 @@ fn accuracy(targets: &Targets, class_logits: &[f32]) -> f64 {
     let right = targets.positives.iter().filter(is_face).count()
         + targets.negatives.iter().filter(|prior| !is_face(prior)).count();
     right as f64 / (targets.positives.len() + targets.negatives.len()).max(1) as f64
-}
-
-fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
-    tensor.try_into_vec_as().map_err(|error| TrainError::Device(error.to_string()))
 }

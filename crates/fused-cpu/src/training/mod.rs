@@ -184,6 +184,11 @@ impl TrainingPlan {
         Ok(())
     }
 
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.graph.outputs.len()
+    }
+
     /// An output of the last forward pass: its values, and their shape `[images, height, width,
     /// channels]`.
     pub fn output(&self, index: usize) -> (&[f32], [usize; 4]) {
@@ -202,9 +207,10 @@ impl TrainingPlan {
             of_parameters: self
                 .parameters
                 .iter()
-                .map(|parameter| slot_of(&self.graph, parameter).map(|slot| vec![0.0; slot.len()]))
-                .collect::<Result<_, _>>()
-                .unwrap_or_default(),
+                // Every parameter was looked up when the plan was made.
+                .map(|parameter| slot_of(&self.graph, parameter).map_or(0, <[f32]>::len))
+                .map(|count| vec![0.0; count])
+                .collect(),
             wanted: &self.wanted,
         };
         for (at, &value) in self.graph.outputs.iter().enumerate() {

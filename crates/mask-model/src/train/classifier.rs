@@ -3,12 +3,12 @@
 use burn::{module::Module, tensor::Device};
 use serde::{Deserialize, Serialize};
 use trainer::{
-    CheckpointKind, FitConfig, Fitted, Observer, OptimizerConfig, Progress, Schedule, SelectBest,
-    TrainError, Trainer, fit,
+    CheckpointKind, Fitted, Observer, OptimizerConfig, Schedule, SelectBest, Source, TrainError,
+    Trainer, Training, same,
 };
-use weights_file::{Problem, WeightsError, WeightsFile, WeightsSource};
+use weights_file::WeightsSource;
 
-use super::{ClassifierTask, CropSource, FirstWeights};
+use super::{ClassifierBatch, ClassifierTask, FirstWeights};
 use crate::{Backbone, ClassifierNetwork, MaskHeadConfig, backbone::BLOCKS};
 
 /// The name in the metadata of checkpoints.
@@ -129,13 +129,11 @@ impl ClassifierTrainingConfig {
     }
 }
 
-/// A classifier in training: its settings, its state, and where it came from.
+/// A classifier in training.
 pub struct ClassifierTraining {
-    trainer: Trainer<ClassifierNetwork>,
+    training: Training<ClassifierNetwork>,
     config: ClassifierTrainingConfig,
     classes: Vec<String>,
-    kind: CheckpointKind,
-    progress: Progress,
 }
 
 impl ClassifierTraining {
@@ -159,13 +157,13 @@ impl ClassifierTraining {
             ("settings".to_owned(), text(serde_json::json!(config))),
         ];
         let kind = CheckpointKind { network: CHECKPOINT_NAME.to_owned(), description };
-        let progress = Progress { fingerprint: fingerprint.to_owned(), ..Progress::default() };
-        Ok(Self { trainer, config, classes: classes.to_vec(), kind, progress })
+        let training = Training::new(trainer, kind, fingerprint);
+        Ok(Self { training, config, classes: classes.to_vec() })
     }
 
     /// The network as it stands.
     pub fn network(&self) -> ClassifierNetwork {
-        self.trainer.valid()
+        self.training.valid()
     }
 
     /// Goes on from a checkpoint; the number of epochs it has done.
@@ -174,47 +172,21 @@ impl ClassifierTraining {
     /// If it cannot be read, or is of other classes, settings or data.
     pub fn resume(&mut self, checkpoint: &WeightsSource) -> Result<usize, TrainError> {
         let (config, classes) = (&self.config, &self.classes);
-        let check = |weights: &WeightsFile| -> Result<(), WeightsError> {
-            let other = |key: &str| -> Result<(), WeightsError> {
-                let found = weights.metadata(key)?;
-                let message = format!("a checkpoint of other {key} ({found})");
-                Err(weights.error(Problem::Mismatch(message)))
-            };
-            if serde_json::from_str(weights.metadata("classes")?).ok().as_ref() != Some(classes) {
-                return other("classes");
-            }
-            if serde_json::from_str(weights.metadata("settings")?).ok().as_ref() != Some(config) {
-                return other("settings");
-            }
-            Ok(())
-        };
-        let state = self.trainer.resume(&self.kind, checkpoint, check)?;
-        let progress: Progress = serde_json::from_str(&state)
-            .map_err(|error| TrainError::Data(format!("a damaged checkpoint: {error}")))?;
-        if progress.fingerprint != self.progress.fingerprint {
-            return Err(TrainError::Data(
-                "a checkpoint of other images, another split or other settings".to_owned(),
-            ));
-        }
-        self.progress = progress;
-        Ok(self.progress.history.len())
+        self.training.resume(checkpoint, |weights| {
+            same(weights, "classes", classes)?;
+            same(weights, "settings", config)
+        })
     }
 
     /// Trains to the end; the network of the last epoch is kept.
     ///
     /// # Errors
     /// Those of the source, the device and the observer.
-    pub fn run<S: CropSource>(
-        mut self,
+    pub fn run<S: Source<ClassifierNetwork, Batch = ClassifierBatch>>(
+        self,
         task: &ClassifierTask<S>,
         observer: &mut dyn Observer<ClassifierNetwork>,
     ) -> Result<Fitted<ClassifierNetwork>, TrainError> {
-        let config = FitConfig {
-            epochs: self.config.epochs,
-            select_best: SelectBest::Last,
-            patience: 0,
-            checkpoints: self.kind,
-        };
-        fit(&mut self.trainer, task, &config, self.progress, observer)
+        self.training.run(task, self.config.epochs, SelectBest::Last, 0, observer)
     }
 }

@@ -263,15 +263,19 @@ impl<S: FeatureSource> Task<MaskHead> for HeadTask<S> {
     }
 
     fn validate(&self, head: &MaskHead) -> Result<Validation, TrainError> {
-        let rows = self.validation_probabilities(head)?;
-        let count = rows.len().max(1) as f64;
-        let (mut loss, mut correct) = (0.0, 0);
-        for (truth, row) in rows {
-            loss -= f64::from(row[truth].max(f32::MIN_POSITIVE)).ln();
-            correct += usize::from(argmax(&row) == truth);
-        }
-        Ok(Validation { loss: loss / count, accuracy: correct as f64 / count })
+        Ok(validation_of(&self.validation_probabilities(head)?))
     }
+}
+
+/// Mean cross-entropy and accuracy of true classes with the probabilities found.
+pub fn validation_of(rows: &[(usize, Vec<f32>)]) -> Validation {
+    let count = rows.len().max(1) as f64;
+    let (mut loss, mut correct) = (0.0, 0);
+    for (truth, row) in rows {
+        loss -= f64::from(row[*truth].max(f32::MIN_POSITIVE)).ln();
+        correct += usize::from(argmax(row) == *truth);
+    }
+    Validation { loss: loss / count, accuracy: correct as f64 / count }
 }
 
 /// A random order of `count` samples.

@@ -8,14 +8,14 @@ use burn::{module::Module, tensor::Device};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use trainer::{
-    CheckpointKind, FitConfig, Fitted, Observer, OptimizerConfig, Progress, Schedule, SelectBest,
-    TrainError, Trainer, fit,
+    CheckpointKind, Fitted, Observer, OptimizerConfig, Schedule, SelectBest, TrainError, Trainer,
+    Training, same,
 };
-use weights_file::{Problem, WeightsError, WeightsFile, WeightsSource};
+use weights_file::WeightsSource;
 
 pub use classifier::{ClassifierTraining, ClassifierTrainingConfig};
-pub use classifier_task::{ClassifierBatch, ClassifierTask, CropSource};
-pub use head_task::{FeatureSource, HeadBatch, HeadTask, Samples, shuffled};
+pub use classifier_task::{ClassifierBatch, ClassifierTask};
+pub use head_task::{FeatureSource, HeadBatch, HeadTask, Samples, shuffled, validation_of};
 
 use crate::{BACKBONE_NAME, MaskHead, MaskHeadConfig};
 
@@ -102,11 +102,9 @@ impl HeadTrainingConfig {
 
 /// A head in training: its settings, its state, and where it came from.
 pub struct HeadTraining {
-    trainer: Trainer<MaskHead>,
+    training: Training<MaskHead>,
     config: HeadTrainingConfig,
-    kind: CheckpointKind,
     classes: Vec<String>,
-    progress: Progress,
 }
 
 impl HeadTraining {
@@ -132,8 +130,7 @@ impl HeadTraining {
             ("settings".to_owned(), text(serde_json::json!(config))),
         ];
         let kind = CheckpointKind { network: CHECKPOINT_NAME.to_owned(), description };
-        let progress = Progress { fingerprint: fingerprint.to_owned(), ..Progress::default() };
-        Ok(Self { trainer, config, kind, classes, progress })
+        Ok(Self { training: Training::new(trainer, kind, fingerprint), config, classes })
     }
 
     /// Goes on from a checkpoint; the number of epochs it has done.
@@ -142,35 +139,10 @@ impl HeadTraining {
     /// If it cannot be read, or is of other classes, settings or data.
     pub fn resume(&mut self, checkpoint: &WeightsSource) -> Result<usize, TrainError> {
         let (config, classes) = (&self.config, &self.classes);
-        let check = |weights: &WeightsFile| -> Result<(), WeightsError> {
-            let other = |key: &str, wanted: String| -> Result<(), WeightsError> {
-                let found = weights.metadata(key)?;
-                let message = format!("a checkpoint of other {key} ({found}; asked for: {wanted})");
-                Err(weights.error(Problem::Mismatch(message)))
-            };
-            let found: Option<Vec<String>> =
-                serde_json::from_str(weights.metadata("classes")?).ok();
-            if found.as_ref() != Some(classes) {
-                return other("classes", serde_json::json!(classes).to_string());
-            }
-            // Compared as settings, not as text: names of settings have changed.
-            let found: Option<HeadTrainingConfig> =
-                serde_json::from_str(weights.metadata("settings")?).ok();
-            if found.as_ref() != Some(config) {
-                return other("settings", serde_json::json!(config).to_string());
-            }
-            Ok(())
-        };
-        let state = self.trainer.resume(&self.kind, checkpoint, check)?;
-        let progress: Progress = serde_json::from_str(&state)
-            .map_err(|error| TrainError::Data(format!("a damaged checkpoint: {error}")))?;
-        if progress.fingerprint != self.progress.fingerprint {
-            return Err(TrainError::Data(
-                "a checkpoint of other images, another split or other settings".to_owned(),
-            ));
-        }
-        self.progress = progress;
-        Ok(self.progress.history.len())
+        self.training.resume(checkpoint, |weights| {
+            same(weights, "classes", classes)?;
+            same(weights, "settings", config)
+        })
     }
 
     /// Trains to the end.
@@ -178,15 +150,13 @@ impl HeadTraining {
     /// # Errors
     /// Those of the task, the device and the observer.
     pub fn run<S: FeatureSource>(
-        mut self,
+        self,
         task: &HeadTask<S>,
         select_best: SelectBest,
         patience: usize,
         observer: &mut dyn Observer<MaskHead>,
     ) -> Result<Fitted<MaskHead>, TrainError> {
-        let checkpoints = self.kind;
-        let config = FitConfig { epochs: self.config.epochs, select_best, patience, checkpoints };
-        fit(&mut self.trainer, task, &config, self.progress, observer)
+        self.training.run(task, self.config.epochs, select_best, patience, observer)
     }
 }
 
