@@ -1,10 +1,12 @@
-//! Runs frozen convolutional networks on the CPU: a network, compiled into one fused plan.
+//! Runs convolutional networks on the CPU: a network, compiled into one fused plan.
 //!
 //! A [`Graph`] says what the network computes. It is built by hand, or recorded from a [Burn]
 //! module by `Plan::compile` (feature `burn`, on by default), so that the network is described
 //! once. Batch norms, offsets, activations and sums are folded into the convolutions; images are
 //! held with their channels innermost from end to end; weights are packed once. [`Plan::run`] needs
 //! nothing of Burn.
+//!
+//! With the feature `train`, a `TrainingPlan` also yields the gradients of parameters.
 //!
 //! [Burn]: https://burn.dev
 #![cfg_attr(feature = "burn", doc = "```")]
