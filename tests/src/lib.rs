@@ -27,7 +27,7 @@ pub fn shared(path: &str) -> PathBuf {
 }
 
 /// The names of the images in `examples/` that the reference was recorded on.
-pub const IMAGES: [&str; 2] = ["astronaut", "astronaut_masked"];
+pub const IMAGES: [&str; 2] = ["astronaut", "astronaut_incorrect"];
 
 /// The reference's recorded outputs on an image of [`IMAGES`].
 pub fn golden(name: &str) -> Arrays {
@@ -112,7 +112,7 @@ pub fn exact_model(name: &str) -> Option<PathBuf> {
 
 /// The head of the reference's classifier, as `cargo xtask import` makes it.
 pub fn reference_head() -> PathBuf {
-    root().join("models/reference_head.bpk")
+    root().join("models/reference/reference_head.bpk")
 }
 
 /// The examples of the documents, which `cargo test` compiles.

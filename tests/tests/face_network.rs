@@ -3,8 +3,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 use face_ssd::{
-    Detection, MEAN_BGR, NETWORK_NAME, NORMALIZATION, PostprocessConfig, PriorBoxes, PriorLayout,
-    VARIANCES, WeightsSource,
+    Detection, FaceDetectorConfig, MEAN_BGR, NETWORK_NAME, NORMALIZATION, PostprocessConfig,
+    PriorBoxes, PriorLayout, VARIANCES,
     network::{Res10Ssd, SsdOutput},
 };
 use image_input::{DecodeLimits, NetworkInput, decode_file};
@@ -30,8 +30,8 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.try_into_vec_as().unwrap()
 }
 
-fn embedded(device: &Device) -> Res10Ssd {
-    Res10Ssd::load(&WeightsSource::Embedded, device).unwrap().0
+fn published(device: &Device) -> Res10Ssd {
+    Res10Ssd::load(&FaceDetectorConfig::reference().weights, device).unwrap().0
 }
 
 /// Exact weights, if they were imported.
@@ -40,13 +40,13 @@ fn exact(device: &Device) -> Option<Res10Ssd> {
     Some(weights.load_into(Res10Ssd::new(PriorLayout::Caffe, device)).unwrap())
 }
 
-/// The network with exact weights, and tolerances for them; or the embedded one with those of half
+/// The network with exact weights, and tolerances for them; or the stored one with those of half
 /// precision.
 fn network<const N: usize>(exact_to: [f32; N], half_to: [f32; N]) -> (Res10Ssd, [f32; N]) {
     let device = Device::flex();
     match exact(&device) {
         Some(network) => (network, exact_to),
-        None => (embedded(&device), half_to),
+        None => (published(&device), half_to),
     }
 }
 

@@ -10,6 +10,9 @@ use mask_tests::{say, shared};
 fn detections_and_ghosts(layout: Option<PriorLayout>, input_size: InputSize) -> [usize; 2] {
     let (photographs, faces) = (shared("data/ilc-2021/images"), shared("data/dataset"));
     let mut config = FaceDetectorConfig::default();
+    if layout.is_some() {
+        config.weights = FaceDetectorConfig::reference().weights;
+    }
     config.prior_layout = layout;
     let detector = FaceDetector::new(config, &Device::flex()).unwrap();
     let (mut detections, mut ghosts) = (0, 0);

@@ -9,7 +9,7 @@ use image::RgbImage;
 use image_input::NetworkInput;
 use mask_detector::{DeviceChoice, DeviceError, MaskDetector, MaskDetectorConfig, PixelRect};
 use mask_model::{Backbone, HeadCheckpoint};
-use mask_tests::{max_difference, root, say};
+use mask_tests::{max_difference, reference_head, root, say};
 
 /// The first adapter, software included, or `None`, said aloud.
 fn adapter() -> Option<Device> {
@@ -60,7 +60,7 @@ fn outputs_on_an_adapter_equal_those_of_the_cpu() {
 
     let [on_cpu, on_gpu] = [&cpu, &gpu].map(|device| {
         let backbone = Backbone::load(&WeightsSource::Embedded, device).unwrap();
-        let head = HeadCheckpoint::load(&WeightsSource::Embedded, device).unwrap();
+        let head = HeadCheckpoint::load(&reference_head().into(), device).unwrap();
         let mut batch = NetworkInput::new((224, 224), mask_model::NORMALIZATION);
         for side in [90, 120] {
             let rect = PixelRect { x: 180, y: 60, width: side, height: side };

@@ -1,6 +1,7 @@
 //! Development tasks of the mask detector: `cargo xtask <TASK>`.
 
 mod bench;
+mod embed;
 mod evaluate;
 mod export;
 mod files;
@@ -26,12 +27,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Make everything in models/ from the published networks.
+    /// Make everything in models/reference/ from the published networks.
     Import(ImportArgs),
     Train(train::TrainArgs),
     Preview(train::PreviewArgs),
     Evaluate(evaluate::EvaluateArgs),
     Export(export::ExportArgs),
+    Embed(embed::EmbedArgs),
     /// Measure speed and memory.
     #[command(subcommand)]
     Bench(bench::BenchTask),
@@ -52,12 +54,12 @@ struct ImportArgs {
     #[arg(long, value_name = "FILE", requires = "caffemodel")]
     keras: Option<PathBuf>,
     /// Folder to write the models to.
-    #[arg(long, value_name = "DIR", default_value = "models")]
+    #[arg(long, value_name = "DIR", default_value = "models/reference")]
     output: PathBuf,
     /// Folder to write the generated Rust module to.
     #[arg(long, value_name = "DIR", default_value = "crates/mask-model/src/generated")]
     generated: PathBuf,
-    /// How the networks' weights are stored [default: as in models/manifest.toml].
+    /// How the networks' weights are stored [default: as in models/reference/manifest.toml].
     #[arg(long, value_enum)]
     precision: Option<PrecisionArg>,
 }
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Task::Preview(args) => train::preview(&args),
         Task::Evaluate(args) => evaluate::run(&args),
         Task::Export(args) => export::run(&args),
+        Task::Embed(args) => embed::run(&args),
         Task::Bench(task) => bench::run(&task),
         #[cfg(feature = "import")]
         Task::Import(args) => import::run(&args),

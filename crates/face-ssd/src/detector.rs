@@ -1,13 +1,14 @@
 //! The detector as users see it: images in, faces out.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
+    iter,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use burn::tensor::{Device, Tensor};
 use fused_cpu::{Engine, Runner};
-use geometry::{BoundingBox, ImageSize};
+use geometry::{BoundingBox, ImageSize, PixelRect, UnitBox, non_maximum_suppression};
 use image_input::{ImageView, NetworkInput};
 use serde::{Deserialize, Serialize};
 use weights_file::WeightsSource;
@@ -15,7 +16,11 @@ use weights_file::WeightsSource;
 use crate::{
     Detection, FaceSsdError, InputSize, NORMALIZATION, PostprocessConfig, PriorBoxes, PriorLayout,
     network::{Res10Ssd, SsdOutput},
+    tiles::{counts, tiles},
 };
+
+/// Of two faces that an image and its tiles show, the smaller lies in the other by at most this part.
+const MERGED_OVERLAP: f32 = 0.6;
 
 /// A face found in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,6 +43,9 @@ pub struct FaceDetectorConfig {
     pub prior_layout: Option<PriorLayout>,
     /// Which boxes become faces.
     pub postprocess: PostprocessConfig,
+    /// Side, in pixels, of the tiles in which larger images are seen besides as a whole, each at
+    /// `input_size`; at least [`InputSize::MIN_SIDE`]. Default: none.
+    pub tiles: Option<u32>,
     /// Maximum number of images that enter the network at once. Default: 8.
     pub max_batch: usize,
     /// Where the weights come from. Default: embedded.
@@ -52,6 +60,7 @@ impl Default for FaceDetectorConfig {
             input_size: InputSize::LongSide(560),
             prior_layout: None,
             postprocess: PostprocessConfig::default(),
+            tiles: None,
             max_batch: 8,
             weights: WeightsSource::Embedded,
             engine: Engine::default(),
@@ -60,11 +69,15 @@ impl Default for FaceDetectorConfig {
 }
 
 impl FaceDetectorConfig {
-    /// What the reference pipeline does: 300 x 300, Caffe's priors.
+    /// What the reference pipeline does: the published weights, 300 x 300, Caffe's priors, faces from
+    /// a confidence of 0.5 on.
+    #[cfg(feature = "embedded-weights")]
     pub fn reference() -> Self {
         Self {
             input_size: InputSize::REFERENCE,
             prior_layout: Some(PriorLayout::Caffe),
+            postprocess: PostprocessConfig::CAFFE.with_score_threshold(0.5),
+            weights: mask_reference_models::RES10_SSD.into(),
             ..Self::default()
         }
     }
@@ -101,6 +114,9 @@ impl FaceDetector {
         device: &Device,
     ) -> Result<Self, FaceSsdError> {
         config.input_size.validate()?;
+        if let Some(side) = config.tiles.filter(|side| *side < InputSize::MIN_SIDE) {
+            return Err(FaceSsdError::TileSize(side));
+        }
         let layout = config.prior_layout.unwrap_or(trained);
         if !layout.shares_weights(trained) {
             return Err(FaceSsdError::PriorLayout { asked: layout, trained });
@@ -136,24 +152,47 @@ impl FaceDetector {
     /// # Errors
     /// If an image has no pixels or the device fails.
     pub fn detect_batch(&self, images: &[ImageView<'_>]) -> Result<Vec<Vec<Face>>, FaceSsdError> {
-        let mut by_size: HashMap<ImageSize, Vec<usize>> = HashMap::new();
+        // What enters the network: whole images and tiles, by the size at which they do.
+        let mut by_size: BTreeMap<(u32, u32), Vec<(usize, PixelRect)>> = BTreeMap::new();
+        let mut seen_in_parts = vec![false; images.len()];
         for (index, image) in images.iter().enumerate() {
-            let size = self.config.input_size.for_image(image.size());
-            by_size.entry(size).or_default().push(index);
+            let size = image.size();
+            let parts = self.config.tiles.map_or(Vec::new(), |side| tiles(size, side));
+            seen_in_parts[index] = !parts.is_empty();
+            for rect in iter::once(PixelRect::of_image(size)).chain(parts) {
+                let input = ImageSize { width: rect.width, height: rect.height };
+                let input = self.config.input_size.for_image(input);
+                by_size.entry((input.width, input.height)).or_default().push((index, rect));
+            }
         }
         let mut faces = vec![Vec::new(); images.len()];
-        for (size, indices) in by_size {
-            for chunk in indices.chunks(self.config.max_batch.max(1)) {
+        for (size, views) in by_size {
+            for chunk in views.chunks(self.config.max_batch.max(1)) {
                 let mut batch = NetworkInput::new(size, NORMALIZATION);
-                for &index in chunk {
-                    batch.push(images[index])?;
+                for (index, rect) in chunk {
+                    batch.push_rect(images[*index], *rect)?;
                 }
-                for (&index, detections) in chunk.iter().zip(self.detect_inputs(&batch)?) {
-                    faces[index] = to_faces(&detections, images[index].size());
+                for ((index, rect), detections) in chunk.iter().zip(self.detect_inputs(&batch)?) {
+                    faces[*index].extend(to_faces(&detections, *rect, images[*index].size()));
                 }
             }
         }
+        for (index, image) in images.iter().enumerate().filter(|(index, _)| seen_in_parts[*index]) {
+            faces[index] = self.merged(&faces[index], image.size());
+        }
         Ok(faces)
+    }
+
+    /// The faces of an image and its tiles, each once.
+    fn merged(&self, faces: &[Face], size: ImageSize) -> Vec<Face> {
+        let mut faces = faces.to_vec();
+        faces.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let boxes: Vec<UnitBox> = faces.iter().map(|face| face.bbox.to_unit(size)).collect();
+        let PostprocessConfig { iou_threshold, overlap_threshold, .. } = self.config.postprocess;
+        // Seen larger, a part of a face may pass for one.
+        let overlap = overlap_threshold.min(MERGED_OVERLAP);
+        let kept = non_maximum_suppression(&boxes, iou_threshold, overlap, faces.len());
+        kept.into_iter().map(|index| faces[index]).collect()
     }
 
     /// Runs the network on a batch, normalised by [`NORMALIZATION`], and decodes each image's
@@ -179,13 +218,22 @@ impl FaceDetector {
     }
 }
 
-/// Detections as boxes in an image; what is less than a pixel wide or high there is left out.
-fn to_faces(detections: &[Detection], size: ImageSize) -> Vec<Face> {
-    let faces = detections.iter().map(|detection| Face {
-        bbox: detection.bbox.to_pixels(size).clamp(size),
-        score: detection.score,
+/// Detections in a rectangle of an image as boxes in the image. What is less than a pixel wide or high
+/// there is left out, and in a tile what does not count.
+fn to_faces(detections: &[Detection], rect: PixelRect, image: ImageSize) -> Vec<Face> {
+    let (x, y) = (rect.x as f32, rect.y as f32);
+    let size = ImageSize { width: rect.width, height: rect.height };
+    let faces = detections.iter().map(|detection| {
+        let BoundingBox { x_min, y_min, x_max, y_max } = detection.bbox.to_pixels(size).clamp(size);
+        let bbox =
+            BoundingBox { x_min: x_min + x, y_min: y_min + y, x_max: x_max + x, y_max: y_max + y };
+        Face { bbox, score: detection.score }
     });
-    faces.filter(|face| face.bbox.width() >= 1.0 && face.bbox.height() >= 1.0).collect()
+    let whole = size == image;
+    faces
+        .filter(|face| face.bbox.width() >= 1.0 && face.bbox.height() >= 1.0)
+        .filter(|face| whole || counts(&face.bbox, rect, image))
+        .collect()
 }
 
 /// Prior boxes of the sizes seen last: a folder or a camera has few.

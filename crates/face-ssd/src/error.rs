@@ -16,6 +16,9 @@ pub enum FaceSsdError {
     /// The input size is outside what the network takes.
     #[error("input size {0} is not between {min} and {max} pixels per side", min = crate::InputSize::MIN_SIDE, max = crate::InputSize::MAX_SIDE)]
     InputSize(u32),
+    /// Tiles are smaller than what the network takes.
+    #[error("tiles of {0} pixels are too small; the least is {min}", min = crate::InputSize::MIN_SIDE)]
+    TileSize(u32),
     /// A text is not an input size.
     #[error("invalid input size `{0}`; valid are a side such as 300, WIDTHxHEIGHT, and long:N")]
     ParseInputSize(String),

@@ -25,6 +25,7 @@ mod input_size;
 pub mod network;
 mod postprocess;
 mod priors;
+mod tiles;
 #[cfg(feature = "train")]
 pub mod train;
 mod weights;

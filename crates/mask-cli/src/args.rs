@@ -68,6 +68,11 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "SIZE", default_value_t = FaceDetectorConfig::default().input_size)]
     pub(crate) input_size: InputSize,
 
+    /// Also look at images that are larger than this many pixels in parts of this size, for small
+    /// faces in large photographs and panoramas; takes as much longer as there are parts [without =PIXELS: 1120].
+    #[arg(long, value_name = "PIXELS", num_args = 0..=1, require_equals = true, default_missing_value = "1120", value_parser = clap::value_parser!(u32).range(i64::from(InputSize::MIN_SIDE)..=100_000))]
+    pub(crate) tiles: Option<u32>,
+
     /// The prior boxes [default: those that the weights were trained with]: corrected, squares, or
     /// caffe for OpenCV's own, ghost boxes and all.
     #[arg(long, value_name = "LAYOUT")]

@@ -120,6 +120,7 @@ fn detector_config(args: &DetectArgs, batch: usize) -> MaskDetectorConfig {
     config.faces.prior_layout = args.prior_layout;
     config.faces.postprocess.score_threshold = args.min_confidence;
     config.faces.postprocess.overlap_threshold = args.max_overlap;
+    config.faces.tiles = args.tiles;
     config.faces.max_batch = batch;
     config.faces.weights = WeightsSource::from(args.face_weights.as_deref());
     config.faces.engine = args.engine;

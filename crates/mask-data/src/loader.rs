@@ -10,13 +10,14 @@ use std::{
     thread,
 };
 
-use geometry::Crop;
-use image::RgbImage;
+use geometry::{BoundingBox, Crop};
+use image::{RgbImage, imageops};
 use image_input::{DecodeLimits, ImageError, decode_file};
+use rand::Rng;
 use rayon::prelude::*;
 
 use crate::{
-    Augmentation, Sample,
+    Augmentation, Overlay, Sample,
     seed::{Purpose, generator},
 };
 
@@ -73,6 +74,8 @@ pub struct AugmentedSample {
     pub sample: usize,
     /// The epoch, or the number of the view, that the random numbers belong to.
     pub epoch: u64,
+    /// What is drawn onto the sample's region first.
+    pub overlay: Option<Overlay>,
 }
 
 /// How samples become the input of a network.
@@ -111,8 +114,15 @@ pub fn load_samples(
                 let image = cache.get(&sample.image)?;
                 let size = image.dimensions().into();
                 let region = sample.region.map(|region| crop.region(&region, size));
-                let (purpose, index) = (Purpose::Augmentation, view.sample as u64);
-                let mut rng = generator(purpose, seed, view.epoch, index);
+                let index = view.sample as u64;
+                let mut rng = generator(Purpose::Augmentation, seed, view.epoch, index);
+                if let (Some(overlay), Some(face), Some(region)) =
+                    (view.overlay, sample.region, region)
+                {
+                    let mut drawing = generator(Purpose::Overlay, seed, view.epoch, index);
+                    let (image, region) = drawn(&image, overlay, face, region, &mut drawing);
+                    return Ok(augmentation.apply(&image, Some(region), side, &mut rng));
+                }
                 Ok(augmentation.apply(&image, region, side, &mut rng))
             };
             if sender.send(batch.par_iter().map(load).collect()).is_err() {
@@ -121,4 +131,25 @@ pub fn load_samples(
         }
     });
     receiver
+}
+
+/// The surroundings of a region, with something drawn onto the face, and the region there.
+fn drawn(
+    image: &RgbImage,
+    overlay: Overlay,
+    face: BoundingBox,
+    region: BoundingBox,
+    rng: &mut impl Rng,
+) -> (RgbImage, BoundingBox) {
+    // What augmentation turns and shifts into the result.
+    let around = region.expand(0.5).enclosing_rect(image.dimensions().into());
+    let mut part =
+        imageops::crop_imm(image, around.x, around.y, around.width, around.height).to_image();
+    let moved = |bbox: BoundingBox| {
+        let (x, y) = (around.x as f32, around.y as f32);
+        let BoundingBox { x_min, y_min, x_max, y_max } = bbox;
+        BoundingBox { x_min: x_min - x, y_min: y_min - y, x_max: x_max - x, y_max: y_max - y }
+    };
+    overlay.draw(&mut part, moved(face), rng);
+    (part, moved(region))
 }

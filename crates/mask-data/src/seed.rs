@@ -12,6 +12,8 @@ pub enum Purpose {
     Order = 2,
     /// A sample's augmentation.
     Augmentation = 3,
+    /// What is drawn onto a face.
+    Overlay = 4,
 }
 
 /// A generator for `purpose`, the same on every machine for the same seed, epoch and index.

@@ -89,7 +89,7 @@ fn margins_show_more_of_the_image_and_nothing_else() {
         seed: 0,
         batch_size: 1,
     };
-    let views = vec![AugmentedSample { sample: 0, epoch: 0 }];
+    let views = vec![AugmentedSample { sample: 0, epoch: 0, overlay: None }];
     let shown = load_samples(samples, cache, settings, views).recv().unwrap().unwrap();
     // Two pixels on each side, but below, where the image ends.
     let grown = BoundingBox { x_min: 8.0, y_min: 18.0, x_max: 32.0, y_max: 40.0 };
@@ -112,7 +112,10 @@ fn augmentation_depends_on_seed_epoch_and_index_alone() {
         ..Augmentation::default()
     };
     let load = |order: &[usize], batch: usize, threads: usize, seed: u64, epoch: u64| {
-        let views = order.iter().map(|sample| AugmentedSample { sample: *sample, epoch }).collect();
+        let views = order
+            .iter()
+            .map(|sample| AugmentedSample { sample: *sample, epoch, overlay: None })
+            .collect();
         let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 1 << 20));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let augmentation = all.clone();

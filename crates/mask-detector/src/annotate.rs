@@ -14,15 +14,11 @@ static FONT: &[u8] = include_bytes!("../assets/DejaVuSans-Bold.ttf");
 
 const GREEN: Rgb<u8> = Rgb([0, 158, 60]);
 const RED: Rgb<u8> = Rgb([213, 40, 32]);
+const ORANGE: Rgb<u8> = Rgb([238, 119, 51]);
 
 /// Colours of further classes: the bright ones of Paul Tol's scheme, told apart by the colour-blind.
-const OTHERS: [Rgb<u8>; 5] = [
-    Rgb([238, 119, 51]),
-    Rgb([0, 119, 187]),
-    Rgb([238, 51, 119]),
-    Rgb([51, 187, 238]),
-    Rgb([130, 100, 20]),
-];
+const OTHERS: [Rgb<u8>; 4] =
+    [Rgb([0, 119, 187]), Rgb([238, 51, 119]), Rgb([51, 187, 238]), Rgb([130, 100, 20])];
 
 /// Draws faces with their labels: one colour per class, sizes that suit the image.
 #[derive(Debug, Clone)]
@@ -40,20 +36,20 @@ impl Annotator {
         Ok(Self { classes: classes.to_vec(), font: FontRef::try_from_slice(FONT)? })
     }
 
-    /// The colour of a class: green and red for `with_mask` and `without_mask`.
+    /// The colour of a class: green, red and orange for `with_mask`, `without_mask` and
+    /// `with_incorrect_mask`.
     pub fn color(&self, class: &str) -> Rgb<u8> {
-        match class {
-            "with_mask" => GREEN,
-            "without_mask" => RED,
-            _ => {
-                let others = self
-                    .classes
-                    .iter()
-                    .filter(|name| !matches!(name.as_str(), "with_mask" | "without_mask"));
-                let index = others.clone().position(|name| name == class).unwrap_or(0);
-                OTHERS[index % OTHERS.len()]
-            }
-        }
+        let own = |class: &str| match class {
+            "with_mask" => Some(GREEN),
+            "without_mask" => Some(RED),
+            "with_incorrect_mask" => Some(ORANGE),
+            _ => None,
+        };
+        own(class).unwrap_or_else(|| {
+            let mut others = self.classes.iter().filter(|name| own(name).is_none());
+            let index = others.position(|name| name == class).unwrap_or(0);
+            OTHERS[index % OTHERS.len()]
+        })
     }
 
     /// Draws every face's box and label into the image.
@@ -153,6 +149,8 @@ fn draw_box(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CLASSES: [&str; 5] = ["a", "with_incorrect_mask", "with_mask", "without_mask", "b"];
     use crate::BoundingBox;
 
     fn face(label: &str, [x_min, y_min, x_max, y_max]: [f32; 4]) -> FaceDetection {
@@ -166,7 +164,7 @@ mod tests {
     }
 
     fn annotator() -> Annotator {
-        let classes = ["a", "with_mask", "without_mask", "b"].map(str::to_owned);
+        let classes = CLASSES.map(str::to_owned);
         Annotator::new(&classes).unwrap()
     }
 
@@ -188,7 +186,7 @@ mod tests {
     #[test]
     fn colours_tell_classes_apart() {
         let annotator = annotator();
-        let colors = ["a", "with_mask", "without_mask", "b"].map(|class| annotator.color(class).0);
+        let colors = CLASSES.map(|class| annotator.color(class).0);
         for (i, color) in colors.iter().enumerate() {
             assert!(!colors[..i].contains(color));
         }

@@ -22,7 +22,7 @@ pub const INPUT_SIZE: u32 = 224;
 pub const NORMALIZATION: Normalization = Normalization::UNIT_RGB;
 
 #[cfg(feature = "embedded-weights")]
-const EMBEDDED: Option<&[u8]> = Some(mask_models::MOBILENET_V2);
+const EMBEDDED: Option<&[u8]> = Some(mask_reference_models::MOBILENET_V2);
 #[cfg(not(feature = "embedded-weights"))]
 const EMBEDDED: Option<&[u8]> = None;
 

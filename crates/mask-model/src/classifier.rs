@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use weights_file::WeightsSource;
 
 use crate::{
-    ClassifierCheckpoint, ClassifierNetwork, INPUT_SIZE, MaskModelError, NORMALIZATION, argmax,
+    ClassifierCheckpoint, ClassifierNetwork, INPUT_SIZE, Labels, MaskModelError, NORMALIZATION,
+    argmax,
 };
 
 /// Settings of a [`MaskClassifier`].
@@ -72,7 +73,8 @@ impl MaskClassifier {
         config: MaskClassifierConfig,
         device: &Device,
     ) -> Result<Self, MaskModelError> {
-        let ClassifierCheckpoint { network, classes, crop } = checkpoint;
+        let Labels { classes, crop, .. } = checkpoint.labels.clone();
+        let network = checkpoint.calibrated();
         let side = INPUT_SIZE as usize;
         let forward = ClassifierNetwork::forward;
         let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;

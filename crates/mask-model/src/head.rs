@@ -16,19 +16,16 @@ use crate::{BACKBONE_NAME, FEATURE_DIM};
 pub const HEAD_NAME: &str = "mask-head";
 
 /// How images become the backbone's input, for the metadata of heads and exports.
-pub const PREPROCESSING: &str = "RGB, 224 x 224 bilinear, x / 127.5 - 1";
+const PREPROCESSING: &str = "RGB, 224 x 224 bilinear, x / 127.5 - 1";
 
 /// Metadata key of [`Crop::margin`], in heads and exports.
-pub const MARGIN_KEY: &str = "margin";
+const MARGIN_KEY: &str = "margin";
 
 /// Metadata key of [`Crop::square`], in heads and exports.
-pub const SQUARE_KEY: &str = "square";
+const SQUARE_KEY: &str = "square";
 
-/// The default head, made by `cargo xtask train` as docs/training.md says.
-#[cfg(feature = "embedded-weights")]
-const EMBEDDED: Option<&[u8]> = Some(mask_models::MASK_HEAD);
-#[cfg(not(feature = "embedded-weights"))]
-const EMBEDDED: Option<&[u8]> = None;
+/// Metadata key of [`Labels::temperature`], in heads. What has none has a temperature of 1.
+const TEMPERATURE_KEY: &str = "temperature";
 
 /// Shape of a [`MaskHead`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,6 +78,14 @@ impl MaskHead {
         self.output.forward(self.hidden_activations(features) * dropout_mask)
     }
 
+    /// The head whose logits are these divided by a temperature.
+    pub(crate) fn with_temperature(mut self, temperature: f32) -> Self {
+        let Linear { weight, bias, .. } = self.output;
+        self.output.weight = weight.map(|weight| weight / temperature);
+        self.output.bias = bias.map(|bias| bias.map(|bias| bias / temperature));
+        self
+    }
+
     /// The activated hidden layer, `[batch, hidden]`, of features `[batch, 1280]`.
     pub fn hidden_activations(&self, features: Tensor<2>) -> Tensor<2> {
         relu(self.hidden.forward(features))
@@ -90,12 +95,21 @@ impl MaskHead {
 /// A head with what its users must know: what a head's weights file holds.
 #[derive(Debug, Clone)]
 pub struct HeadCheckpoint {
-    /// The layers.
+    /// The layers, whose logits are not divided by the temperature.
     pub layers: MaskHead,
-    /// Names of the classes, in the order of the scores.
+    /// What its outputs mean.
+    pub labels: Labels,
+}
+
+/// What a classifier's outputs mean, and how its input is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labels {
+    /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
     /// How faces' boxes become crops: as in training.
     pub crop: Crop,
+    /// What logits are divided by, so that probabilities match frequencies: above 0, 1 for no change.
+    pub temperature: f32,
 }
 
 impl HeadCheckpoint {
@@ -104,16 +118,16 @@ impl HeadCheckpoint {
     /// # Errors
     /// If the weights cannot be read, are not a head's, or are a head's for another backbone.
     pub fn load(source: &WeightsSource, device: &Device) -> Result<Self, WeightsError> {
-        let weights = source.open(HEAD_NAME, EMBEDDED)?;
+        let weights = source.open(HEAD_NAME, None)?;
         let backbone = weights.metadata("backbone")?;
         if backbone != BACKBONE_NAME {
             let (expected, found) = (BACKBONE_NAME.to_owned(), backbone.to_owned());
             return Err(weights.error(Problem::OtherNetwork { expected, found }));
         }
-        let (classes, crop) = read_labels(&weights)?;
+        let labels = Labels::read(&weights)?;
         let hidden = weights.shape("hidden.bias").map_or(0, |shape| shape.iter().product());
-        let config = MaskHeadConfig { hidden, ..MaskHeadConfig::new(classes.len()) };
-        Ok(Self { layers: weights.load_into(config.init(device))?, classes, crop })
+        let config = MaskHeadConfig { hidden, ..MaskHeadConfig::new(labels.classes.len()) };
+        Ok(Self { layers: weights.load_into(config.init(device))?, labels })
     }
 
     /// The bytes of a weights file that [`HeadCheckpoint::load`] reads, with what a user of the head must know:
@@ -122,38 +136,52 @@ impl HeadCheckpoint {
     /// # Errors
     /// If the container cannot hold the parameters.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        let labels = labels(&self.classes, self.crop);
-        let metadata: Vec<(&str, &str)> =
-            labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        encode(HEAD_NAME, &metadata, named_tensors(&self.layers), Precision::F32)
+        let metadata = self.labels.metadata();
+        encode(HEAD_NAME, &borrowed(&metadata), named_tensors(&self.layers), Precision::F32)
     }
 }
 
-/// What the users of a classifier must know, as metadata: classes, crops, backbone, the size and
-/// scaling of its input.
-pub(crate) fn labels(classes: &[String], crop: Crop) -> Vec<(&'static str, String)> {
-    let mut metadata = vec![
-        ("classes", serde_json::json!(classes).to_string()),
-        ("backbone", BACKBONE_NAME.to_owned()),
-        (MARGIN_KEY, crop.margin.to_string()),
-        ("preprocessing", PREPROCESSING.to_owned()),
-    ];
-    if crop.square {
-        metadata.push((SQUARE_KEY, true.to_string()));
+impl Labels {
+    /// As metadata of a weights file, with the backbone, the size and the scaling of its input.
+    pub fn metadata(&self) -> Vec<(&'static str, String)> {
+        let mut metadata = vec![
+            ("classes", serde_json::json!(self.classes).to_string()),
+            ("backbone", BACKBONE_NAME.to_owned()),
+            (MARGIN_KEY, self.crop.margin.to_string()),
+            ("preprocessing", PREPROCESSING.to_owned()),
+        ];
+        if self.crop.square {
+            metadata.push((SQUARE_KEY, true.to_string()));
+        }
+        if self.temperature != 1.0 {
+            metadata.push((TEMPERATURE_KEY, self.temperature.to_string()));
+        }
+        metadata
     }
-    metadata
+
+    /// From a file's metadata.
+    pub(crate) fn read(weights: &WeightsFile) -> Result<Self, WeightsError> {
+        let damaged = |key: &str| weights.error(Problem::Metadata(key.to_owned()));
+        let number = |key: &str, default| {
+            let text = weights.optional_metadata(key);
+            let value = text.map_or(Ok(default), |text| text.parse().map_err(|_| damaged(key)))?;
+            if f32::is_finite(value) { Ok(value) } else { Err(damaged(key)) }
+        };
+        let classes = serde_json::from_str(weights.metadata("classes")?);
+        let classes: Vec<String> = classes.map_err(|_| damaged("classes"))?;
+        // Heads that were written before there were margins and squares have none.
+        let margin = number(MARGIN_KEY, 0.0)?;
+        let square = weights.optional_metadata(SQUARE_KEY).unwrap_or("false");
+        let square = square.parse().map_err(|_| damaged(SQUARE_KEY))?;
+        let temperature = number(TEMPERATURE_KEY, 1.0)?;
+        if temperature <= 0.0 {
+            return Err(damaged(TEMPERATURE_KEY));
+        }
+        Ok(Self { classes, crop: Crop { margin, square }, temperature })
+    }
 }
 
-/// Classes and crops from a file's metadata.
-pub(crate) fn read_labels(weights: &WeightsFile) -> Result<(Vec<String>, Crop), WeightsError> {
-    let damaged = |key: &str| weights.error(Problem::Metadata(key.to_owned()));
-    let classes = serde_json::from_str(weights.metadata("classes")?);
-    let classes: Vec<String> = classes.map_err(|_| damaged("classes"))?;
-    // Heads that were written before there were margins and squares have none.
-    let margin = weights.optional_metadata(MARGIN_KEY).unwrap_or("0");
-    let margin = margin.parse().ok().filter(|margin: &f32| margin.is_finite());
-    let margin = margin.ok_or_else(|| damaged(MARGIN_KEY))?;
-    let square = weights.optional_metadata(SQUARE_KEY).unwrap_or("false");
-    let square = square.parse().map_err(|_| damaged(SQUARE_KEY))?;
-    Ok((classes, Crop { margin, square }))
+/// Metadata as an encoder takes it.
+pub(crate) fn borrowed<'a>(metadata: &'a [(&str, String)]) -> Vec<(&'a str, &'a str)> {
+    metadata.iter().map(|(key, value)| (*key, value.as_str())).collect()
 }

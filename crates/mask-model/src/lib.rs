@@ -1,15 +1,16 @@
-//! Face-mask classifier: ImageNet's MobileNetV2, frozen, under a trainable fully connected head, on
-//! the [Burn](burn) framework.
+//! Face-mask classifier: MobileNetV2 under a trainable fully connected head, on the [Burn](burn)
+//! framework.
 //!
 //! Stands alone: crops of faces in, class probabilities out. Classes are data, stored with the
-//! head; the embedded head knows `with_mask` and `without_mask`.
+//! weights; the embedded classifier knows a mask worn rightly, none, and a mask worn wrongly.
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use mask_model::{MaskClassifier, MaskClassifierConfig};
 //!
 //! let classifier = MaskClassifier::new(MaskClassifierConfig::default(), &Device::flex())?;
-//! assert_eq!(classifier.classes()[..], ["with_mask", "without_mask"]);
+//! let classes = ["with_incorrect_mask", "with_mask", "without_mask"];
+//! assert_eq!(classifier.classes()[..], classes);
 //!
 //! let face = image::RgbImage::from_pixel(90, 120, image::Rgb([190, 150, 130]));
 //! let probabilities = classifier.classify(&[(&face).into()])?;
@@ -37,9 +38,7 @@ pub use error::MaskModelError;
 pub use features::FeatureExtractor;
 pub use fused_cpu::Engine;
 pub use geometry::Crop;
-pub use head::{
-    HEAD_NAME, HeadCheckpoint, MARGIN_KEY, MaskHead, MaskHeadConfig, PREPROCESSING, SQUARE_KEY,
-};
+pub use head::{HEAD_NAME, HeadCheckpoint, Labels, MaskHead, MaskHeadConfig};
 pub use network::{CLASSIFIER_NAME, ClassifierCheckpoint, ClassifierNetwork};
 #[cfg(feature = "train")]
 pub use train::{

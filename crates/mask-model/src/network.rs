@@ -4,18 +4,20 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor, activation::softmax},
 };
-use geometry::Crop;
 use weights_file::{
     Precision, Problem, WeightsError, WeightsFile, WeightsSource, encode, named_tensors,
 };
 
-use crate::{
-    Backbone, HeadCheckpoint, MaskHead, MaskHeadConfig,
-    head::{labels, read_labels},
-};
+use crate::{Backbone, HeadCheckpoint, Labels, MaskHead, MaskHeadConfig, head::borrowed};
 
 /// The name in the metadata of files that hold a backbone with its head.
 pub const CLASSIFIER_NAME: &str = "mask-classifier";
+
+/// The default classifier, made by `cargo xtask train` as docs/training.md says.
+#[cfg(feature = "embedded-weights")]
+const EMBEDDED: Option<&[u8]> = Some(mask_models::MASK_CLASSIFIER);
+#[cfg(not(feature = "embedded-weights"))]
+const EMBEDDED: Option<&[u8]> = None;
 
 /// Backbone and head, from crops to class probabilities.
 #[derive(Module, Debug)]
@@ -36,16 +38,14 @@ impl ClassifierNetwork {
 /// A classifier with what its users must know.
 #[derive(Debug, Clone)]
 pub struct ClassifierCheckpoint {
-    /// Both parts.
+    /// Both parts; logits are not divided by the temperature.
     pub network: ClassifierNetwork,
-    /// Names of the classes, in the order of the probabilities.
-    pub classes: Vec<String>,
-    /// How faces' boxes become crops: as in training.
-    pub crop: Crop,
+    /// What its outputs mean.
+    pub labels: Labels,
 }
 
 impl ClassifierCheckpoint {
-    /// Loads a head over a backbone. If `head` is a file of both, its own backbone is used.
+    /// Loads a classifier. If `head` is a head alone, `backbone` is what it was trained on; embedded, that is ImageNet's. A file of both, as the embedded classifier is, uses its own.
     ///
     /// # Errors
     /// If weights cannot be read or belong to other networks.
@@ -54,10 +54,13 @@ impl ClassifierCheckpoint {
         head: &WeightsSource,
         device: &Device,
     ) -> Result<Self, WeightsError> {
+        if *head == WeightsSource::Embedded {
+            return Self::read(head.open(CLASSIFIER_NAME, EMBEDDED)?, device);
+        }
         match HeadCheckpoint::load(head, device) {
-            Ok(HeadCheckpoint { layers, classes, crop }) => {
+            Ok(HeadCheckpoint { layers, labels }) => {
                 let backbone = Backbone::load(backbone, device)?;
-                Ok(Self { network: ClassifierNetwork { backbone, head: layers }, classes, crop })
+                Ok(Self { network: ClassifierNetwork { backbone, head: layers }, labels })
             }
             Err(WeightsError { problem: Problem::OtherNetwork { found, .. }, .. })
                 if found == CLASSIFIER_NAME =>
@@ -68,13 +71,28 @@ impl ClassifierCheckpoint {
         }
     }
 
+    /// The backbone of a file of its own or of a classifier; embedded, that of the default classifier.
+    #[cfg(feature = "train")]
+    pub(crate) fn load_backbone(
+        source: &WeightsSource,
+        device: &Device,
+    ) -> Result<Backbone, WeightsError> {
+        match source.open(CLASSIFIER_NAME, EMBEDDED) {
+            Ok(weights) => Ok(Self::read(weights, device)?.network.backbone),
+            Err(WeightsError { problem: Problem::OtherNetwork { .. }, .. }) => {
+                Backbone::load(source, device)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn read(weights: WeightsFile, device: &Device) -> Result<Self, WeightsError> {
-        let (classes, crop) = read_labels(&weights)?;
+        let labels = Labels::read(&weights)?;
         let hidden = weights.shape("head.hidden.bias").map_or(0, |shape| shape.iter().product());
-        let head = MaskHeadConfig { hidden, ..MaskHeadConfig::new(classes.len()) };
+        let head = MaskHeadConfig { hidden, ..MaskHeadConfig::new(labels.classes.len()) };
         let network =
             ClassifierNetwork { backbone: Backbone::new(device), head: head.init(device) };
-        Ok(Self { network: weights.load_into(network)?, classes, crop })
+        Ok(Self { network: weights.load_into(network)?, labels })
     }
 
     /// The bytes of a weights file that holds both parts.
@@ -82,21 +100,22 @@ impl ClassifierCheckpoint {
     /// # Errors
     /// If the container cannot hold the parameters.
     pub fn to_bytes(&self, precision: Precision) -> Result<Vec<u8>, WeightsError> {
-        let labels = labels(&self.classes, self.crop);
-        let metadata: Vec<(&str, &str)> =
-            labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        encode(CLASSIFIER_NAME, &metadata, named_tensors(&self.network), precision)
+        let metadata = self.labels.metadata();
+        encode(CLASSIFIER_NAME, &borrowed(&metadata), named_tensors(&self.network), precision)
     }
 
-    /// The head alone, for those who keep the backbone.
-    pub fn into_head(self) -> HeadCheckpoint {
-        HeadCheckpoint { layers: self.network.head, classes: self.classes, crop: self.crop }
+    /// The network whose probabilities are calibrated: its logits are divided by the temperature.
+    pub fn calibrated(self) -> ClassifierNetwork {
+        let ClassifierNetwork { backbone, head } = self.network;
+        ClassifierNetwork { backbone, head: head.with_temperature(self.labels.temperature) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use geometry::Crop;
 
     use super::*;
     use crate::HEAD_NAME;
@@ -106,13 +125,16 @@ mod tests {
         let device = Device::flex();
         let head = MaskHeadConfig { hidden: 5, ..MaskHeadConfig::new(3) }.init(&device);
         let network = ClassifierNetwork { backbone: Backbone::new(&device), head };
-        let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
-        let crop = Crop { margin: 0.2, square: true };
-        let saved = ClassifierCheckpoint { network, classes: classes.clone(), crop };
+        let labels = Labels {
+            classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            crop: Crop { margin: 0.2, square: true },
+            temperature: 0.7,
+        };
+        let saved = ClassifierCheckpoint { network, labels: labels.clone() };
         let file = WeightsSource::from(saved.to_bytes(Precision::F32).unwrap());
         let absent = WeightsSource::File("absent.bpk".into());
         let read = ClassifierCheckpoint::load(&absent, &file, &device).unwrap();
-        assert_eq!((read.classes, read.crop), (classes, crop));
+        assert_eq!(read.labels, labels);
         assert_eq!(named_tensors(&read.network), named_tensors(&saved.network));
         // A head's reader says what the file is.
         let refused = HeadCheckpoint::load(&file, &device).unwrap_err().to_string();

@@ -66,7 +66,7 @@ fn config() -> ClassifierTrainingConfig {
 
 fn training(config: &ClassifierTrainingConfig) -> ClassifierTraining {
     let device = Device::flex();
-    let backbone = WeightsSource::Embedded;
+    let backbone = WeightsSource::from(mask_reference_models::MOBILENET_V2);
     ClassifierTraining::new(config.clone(), &classes(), &backbone, "", &device).unwrap()
 }
 

@@ -6,14 +6,14 @@ use burn::tensor::Device;
 use geometry::BoundingBox;
 use image_input::DecodeLimits;
 use mask_data::{
-    Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Sample, Split, load_samples,
-    seed,
+    Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Overlay, Sample, Split,
+    load_samples, seed,
 };
 use mask_model::{
     ClassifierBatch, ClassifierCheckpoint, ClassifierNetwork, ClassifierTrainingConfig, INPUT_SIZE,
-    MaskClassifier, MaskClassifierConfig, argmax, validation_of,
+    Labels, MaskClassifier, MaskClassifierConfig, argmax, validation_of,
 };
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use trainer::{Source, TrainError, Validation};
 
@@ -34,6 +34,28 @@ pub struct ClassifierSettings {
     /// Classes are drawn in proportion to their number of samples to the power of this: 1 for all
     /// samples alike, 0 for all classes alike. Default: 0.5.
     pub class_power: f64,
+    /// Of the samples of `with_mask` and `with_incorrect_mask`, the part that are faces of
+    /// `without_mask` with a mask drawn onto them. Default: 0.
+    pub drawn_masks: f64,
+    /// The part of the samples that have a hand, a scarf or sunglasses drawn onto them, as far as
+    /// these leave the class as it is. Default: 0.
+    pub drawn_distractors: f64,
+}
+
+/// The classes that masks are drawn for.
+const BARE: &str = "without_mask";
+const MASKED: &str = "with_mask";
+const INCORRECT: &str = "with_incorrect_mask";
+
+/// A sample as an epoch shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrawnSample {
+    /// Index of the sample.
+    pub sample: usize,
+    /// Its class as it is shown.
+    pub class: usize,
+    /// What is drawn onto it.
+    pub overlay: Option<Overlay>,
 }
 
 impl Default for ClassifierSettings {
@@ -56,6 +78,8 @@ impl Default for ClassifierSettings {
                 occlusion: 0.25,
             },
             class_power: 0.5,
+            drawn_masks: 0.0,
+            drawn_distractors: 0.0,
         }
     }
 }
@@ -67,7 +91,9 @@ impl ClassifierSettings {
         self.training.validate()?;
         self.data.validate()?;
         self.augmentation.validate().map_err(TrainError::task)?;
-        TrainError::check_range("class_power", self.class_power, 0.0, 1.0)
+        TrainError::check_range("class_power", self.class_power, 0.0, 1.0)?;
+        TrainError::check_range("drawn_masks", self.drawn_masks, 0.0, 1.0)?;
+        TrainError::check_range("drawn_distractors", self.drawn_distractors, 0.0, 1.0)
     }
 }
 
@@ -78,6 +104,8 @@ pub struct CropImages {
     samples: Arc<Vec<Sample>>,
     /// Samples to learn from, by class.
     train: Vec<Vec<usize>>,
+    /// Bare faces among them, with their boxes.
+    bare: Vec<usize>,
     validation: Vec<usize>,
     cache: Arc<ImageCache>,
     device: Device,
@@ -103,11 +131,17 @@ impl CropImages {
         for sample in &split.train {
             train[dataset.set.samples[*sample].class].push(*sample);
         }
+        let classes = dataset.set.classes.clone();
+        let samples = dataset.shared_samples();
+        let bare = classes.iter().position(|name| name == BARE);
+        let bare = bare.map_or(Vec::new(), |class| train[class].clone());
+        let bare = bare.into_iter().filter(|at| samples[*at].region.is_some()).collect();
         Ok(Self {
             settings: settings.clone(),
-            classes: dataset.set.classes.clone(),
-            samples: dataset.shared_samples(),
+            classes,
+            samples,
             train,
+            bare,
             validation: split.validation.clone(),
             cache: Arc::new(ImageCache::new(DecodeLimits::default(), cache_bytes)),
             device: device.clone(),
@@ -125,7 +159,7 @@ impl CropImages {
     }
 
     /// The samples of an epoch, drawn with replacement: a class first, then one of its samples.
-    pub fn draw(&self, epoch: u64) -> Vec<usize> {
+    pub fn draw(&self, epoch: u64) -> Vec<DrawnSample> {
         let weights: Vec<f64> = (self.train.iter())
             .map(|samples| match samples.len() {
                 0 => 0.0,
@@ -143,10 +177,35 @@ impl CropImages {
             });
             // Rounding may leave nothing; then it is the last class that has samples.
             let last = weights.iter().rposition(|weight| *weight > 0.0).unwrap_or_default();
-            let samples = &self.train[class.unwrap_or(last)];
-            samples[rng.random_range(0..samples.len())]
+            self.show(class.unwrap_or(last), &mut rng)
         };
         (0..training.samples_per_epoch).map(|_| draw()).collect()
+    }
+
+    /// A sample of a class: photographed so, or made so.
+    fn show(&self, class: usize, rng: &mut impl Rng) -> DrawnSample {
+        let masks: &[Overlay] = match self.classes[class].as_str() {
+            MASKED => &[Overlay::Mask],
+            INCORRECT => &Overlay::INCORRECT_MASKS,
+            _ => &[],
+        };
+        // All numbers are drawn in any case, so that one setting does not change another's samples.
+        let [masked, distracted] = [self.settings.drawn_masks, self.settings.drawn_distractors]
+            .map(|part| rng.random_bool(part));
+        if masked && !self.bare.is_empty() && !masks.is_empty() {
+            let overlay = Some(masks[rng.random_range(0..masks.len())]);
+            let sample = self.bare[rng.random_range(0..self.bare.len())];
+            return DrawnSample { sample, class, overlay };
+        }
+        let samples = &self.train[class];
+        let sample = samples[rng.random_range(0..samples.len())];
+        // A hand or a scarf may hide how a mask is worn.
+        let distractors: &[Overlay] = match self.classes[class].as_str() {
+            BARE => &Overlay::DISTRACTORS,
+            _ => &[Overlay::Sunglasses],
+        };
+        let overlay = distracted.then(|| distractors[rng.random_range(0..distractors.len())]);
+        DrawnSample { sample, class, overlay }
     }
 
     /// True class and class probabilities of every validation sample, in their order.
@@ -158,12 +217,16 @@ impl CropImages {
         network: &ClassifierNetwork,
     ) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
         let (classes, crop) = (self.classes.clone(), self.settings.data.crop());
-        let checkpoint = ClassifierCheckpoint { network: network.clone(), classes, crop };
+        let labels = Labels { classes, crop, temperature: 1.0 };
+        let checkpoint = ClassifierCheckpoint { network: network.clone(), labels };
         let config = MaskClassifierConfig::default();
         let classifier = MaskClassifier::from_checkpoint(checkpoint, config, &self.device)
             .map_err(TrainError::task)?;
-        let views =
-            self.validation.iter().map(|sample| AugmentedSample { sample: *sample, epoch: 0 });
+        let views = self.validation.iter().map(|sample| AugmentedSample {
+            sample: *sample,
+            epoch: 0,
+            overlay: None,
+        });
         let (samples, cache) = (Arc::clone(&self.samples), Arc::clone(&self.cache));
         let config = self.loader(Augmentation::none());
         let mut rows = Vec::with_capacity(self.validation.len());
@@ -208,15 +271,17 @@ impl Source<ClassifierNetwork> for CropImages {
         let drawn = self.draw(epoch as u64);
         // A sample that is drawn twice is changed in two ways.
         let first = (epoch * drawn.len()) as u64;
-        let views = drawn.iter().zip(first..);
-        let views = views.map(|(sample, epoch)| AugmentedSample { sample: *sample, epoch });
+        let views =
+            drawn.iter().zip(first..).map(|(DrawnSample { sample, overlay, .. }, epoch)| {
+                AugmentedSample { sample: *sample, epoch, overlay: *overlay }
+            });
         let (samples, cache) = (Arc::clone(&self.samples), Arc::clone(&self.cache));
         let config = self.loader(self.settings.augmentation.clone());
         let mut drawn = drawn.chunks(config.batch_size);
         for images in load_samples(samples, cache, config, views.collect()) {
             let input = network_input(&images.map_err(TrainError::task)?)?;
             let targets = drawn.next().unwrap_or_default().iter();
-            let targets = targets.map(|sample| self.samples[*sample].class).collect();
+            let targets = targets.map(|sample| sample.class).collect();
             take(ClassifierBatch { input, targets })?;
         }
         Ok(())

@@ -63,7 +63,8 @@ impl FeatureSource for HeadFeatures {
         };
         let config = LoaderConfig { augmentation, ..self.augmented.clone() };
         let epoch = epoch.unwrap_or(0);
-        let views = samples.iter().map(|sample| AugmentedSample { sample: *sample, epoch });
+        let views =
+            samples.iter().map(|sample| AugmentedSample { sample: *sample, epoch, overlay: None });
         let (all, cache) = (Arc::clone(&self.samples), Arc::clone(&self.cache));
         for images in load_samples(all, cache, config, views.collect()) {
             let batch = network_input(&images.map_err(TrainError::task)?)?;
@@ -118,7 +119,11 @@ pub fn contact_sheet(
     let mut sheet = RgbImage::new(SIDE * (views as u32 + 1), SIDE * rows as u32);
     let mut paste = |augmentation: Augmentation, epochs: std::ops::Range<usize>, column: usize| {
         let views = chosen.iter().flat_map(|sample| {
-            epochs.clone().map(|epoch| AugmentedSample { sample: *sample, epoch: epoch as u64 })
+            epochs.clone().map(|epoch| AugmentedSample {
+                sample: *sample,
+                epoch: epoch as u64,
+                overlay: None,
+            })
         });
         let config =
             LoaderConfig { augmentation, batch_size: epochs.len(), ..loader_config(settings) };

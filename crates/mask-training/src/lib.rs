@@ -31,7 +31,7 @@ mod face;
 mod head_samples;
 mod head_settings;
 
-pub use classifier::{ClassifierSettings, CropImages};
+pub use classifier::{ClassifierSettings, CropImages, DrawnSample};
 pub use face::{FaceData, FaceImages, FaceSettings};
 pub use head_samples::{HeadFeatures, contact_sheet, network_input};
 pub use head_settings::{DataSettings, HeadSettings, Input, Selection};

@@ -1,4 +1,4 @@
-//! `models/manifest.toml`: every file with its hash, source and licence.
+//! `models/reference/manifest.toml`: every file with its hash, source and licence.
 
 use serde::Serialize;
 
@@ -41,14 +41,6 @@ pub const REFERENCE_HEAD: Origin = Origin {
     licence: "MIT; see NOTICES",
     content: "the package's own classifier head, for comparison: dense 128 with ReLU, dense 2",
     ..MOBILENET_ONNX
-};
-
-/// Not imported but trained here; `docs/training.md` has the command.
-pub const HEAD: Origin = Origin {
-    content: "the default classifier head: dense 128 with ReLU, dense 2",
-    source: "trained by `cargo xtask train` on the 1376 photographs of the reference's data set, as \
-             docs/training.md says; the images themselves are not part of it",
-    licence: "MIT OR Apache-2.0, as this project",
 };
 
 /// The manifest.

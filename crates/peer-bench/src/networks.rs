@@ -96,7 +96,7 @@ pub(crate) fn measure(tools: &Tools, case: Case, rounds: usize) -> anyhow::Resul
 /// The case's network as ONNX; the face network is written for its size first.
 fn onnx(tools: &Tools, case: &Case) -> anyhow::Result<PathBuf> {
     if case.network == Network::Backbone {
-        return Ok("models/mobilenet_v2.onnx".into());
+        return Ok("models/reference/mobilenet_v2.onnx".into());
     }
     let (height, width) = (case.height.to_string(), case.width.to_string());
     let file = tools.folder.join(format!("res10_{height}x{width}.onnx"));

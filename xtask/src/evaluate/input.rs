@@ -89,7 +89,9 @@ fn classify(
     let samples = data.shared_samples();
     let bar = bar(samples.len(), "classifying");
     let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 0));
-    let views = (0..samples.len()).map(|sample| AugmentedSample { sample, epoch: 0 }).collect();
+    let views = (0..samples.len())
+        .map(|sample| AugmentedSample { sample, epoch: 0, overlay: None })
+        .collect();
     let config = LoaderConfig {
         side: INPUT_SIZE,
         crop: classifier.crop(),
@@ -200,8 +202,11 @@ fn detect(
     images: &[VocImage],
     classes: &mut ClassNames,
 ) -> anyhow::Result<(Vec<Vec<Detection>>, Crop)> {
-    let detector =
-        MaskDetector::builder().device(args.device).masks(classifier_config(args)).build()?;
+    let mut builder = MaskDetector::builder().device(args.device).masks(classifier_config(args));
+    if let Some(file) = &args.face_weights {
+        builder = builder.face_weights(file.clone());
+    }
+    let detector = builder.build()?;
     for name in detector.classes().iter() {
         classes.index(name);
     }

@@ -22,6 +22,9 @@ pub(crate) struct EvaluateArgs {
     /// A head's weights file [default: the built-in head].
     #[arg(long, value_name = "FILE", conflicts_with = "predictions")]
     pub(crate) head: Option<PathBuf>,
+    /// Weights of the face network [default: the built-in ones].
+    #[arg(long, value_name = "FILE", conflicts_with = "predictions")]
+    pub(crate) face_weights: Option<PathBuf>,
     /// Predictions as `mask-cli detect --format ndjson` prints them, instead of running networks.
     #[arg(long, value_name = "FILE")]
     pub(crate) predictions: Option<PathBuf>,

@@ -20,6 +20,9 @@ pub(crate) struct ExportArgs {
     /// A head's weights file [default: the built-in head].
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
+    /// Weights of the face network [default: the built-in ones].
+    #[arg(long, value_name = "FILE")]
+    face_weights: Option<PathBuf>,
     /// Formats to write, with commas between them.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["onnx", "safetensors", "burnpack"])]
     format: Vec<Format>,
@@ -54,7 +57,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let output = &args.output;
     fs::create_dir_all(output).with_context(|| format!("cannot create {}", output.display()))?;
     for name in &args.network {
-        let network = Network::load(*name, args.head.as_deref())?;
+        let network = Network::load(*name, args.head.as_deref(), args.face_weights.as_deref())?;
         for format in &args.format {
             // What cannot be read back is not written.
             let (extension, encoded) = match format {

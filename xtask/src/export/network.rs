@@ -8,9 +8,7 @@ use face_ssd::{
     network::{Res10Ssd, SsdOutput},
 };
 use fused_cpu::{Graph, Plan};
-use mask_model::{
-    ClassifierCheckpoint, ClassifierNetwork, INPUT_SIZE, MARGIN_KEY, PREPROCESSING, SQUARE_KEY,
-};
+use mask_model::{ClassifierCheckpoint, ClassifierNetwork, INPUT_SIZE, Labels};
 use onnx_export::{Export, ExportOutput};
 use weights_file::{NamedTensor, named_tensors};
 
@@ -35,30 +33,31 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn load(name: NetworkName, head: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn load(
+        name: NetworkName,
+        head: Option<&Path>,
+        face_weights: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         match name {
             NetworkName::Classifier => Self::classifier(head),
-            NetworkName::Faces => Self::faces(),
+            NetworkName::Faces => Self::faces(face_weights),
         }
     }
 
     fn classifier(head: Option<&Path>) -> anyhow::Result<Self> {
         let (embedded, head) = (WeightsSource::Embedded, WeightsSource::from(head));
-        let ClassifierCheckpoint { network, classes, crop } =
-            ClassifierCheckpoint::load(&embedded, &head, &Device::flex())?;
+        let checkpoint = ClassifierCheckpoint::load(&embedded, &head, &Device::flex())?;
+        // What is written is calibrated already.
+        let labels = Labels { temperature: 1.0, ..checkpoint.labels.clone() };
+        let network = checkpoint.calibrated();
         let side = INPUT_SIZE as usize;
         let outputs =
-            vec![ExportOutput { name: "probabilities", values: classes.len(), rows: false }];
+            vec![ExportOutput { name: "probabilities", values: labels.classes.len(), rows: false }];
         Ok(Self {
             name: "mask-classifier",
             graph: Graph::trace(&network, [1, 3, side, side], ClassifierNetwork::forward)?,
             tensors: named_tensors(&network),
-            metadata: vec![
-                ("classes", serde_json::to_string(&classes)?),
-                (MARGIN_KEY, crop.margin.to_string()),
-                (SQUARE_KEY, crop.square.to_string()),
-                ("preprocessing", PREPROCESSING.to_owned()),
-            ],
+            metadata: labels.metadata(),
             side,
             free_size: false,
             input_range: 1.0,
@@ -66,8 +65,8 @@ impl Network {
         })
     }
 
-    fn faces() -> anyhow::Result<Self> {
-        let (network, _) = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex())?;
+    fn faces(weights: Option<&Path>) -> anyhow::Result<Self> {
+        let (network, priors) = Res10Ssd::load(&WeightsSource::from(weights), &Device::flex())?;
         let forward = |network: &Res10Ssd, input: Tensor<4>| {
             let SsdOutput { box_deltas, class_logits } = network.forward(input);
             // Users of the file get probabilities, as OpenCV's network yields them.
@@ -82,6 +81,7 @@ impl Network {
             metadata: vec![
                 ("classes", r#"["background","face"]"#.to_owned()),
                 ("preprocessing", preprocessing.to_owned()),
+                ("priors", priors.to_string()),
             ],
             side: FACE_SIDE,
             free_size: true,

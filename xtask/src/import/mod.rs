@@ -1,9 +1,9 @@
-//! `cargo xtask import`: from the published networks to everything in `models/`.
+//! `cargo xtask import`: from the published networks to everything in `models/reference/`.
 //!
 //! `network_import` finds, checks and reads the published files, turns the backbone's ONNX into Rust
 //! and weights, and records it all in a manifest.
 
-use std::{fs, io};
+use std::fs;
 
 use anyhow::Context;
 use network_import::{Classifier, Place, Published, backbone, manifest};
@@ -55,11 +55,5 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<()> {
 
     let bytes = classifier.head()?;
     add("reference_head.bpk", &bytes, manifest::REFERENCE_HEAD)?;
-    // Not made anew here.
-    match fs::read(args.output.join("mask_head.bpk")) {
-        Ok(bytes) => manifest.record("mask_head.bpk", &bytes, manifest::HEAD),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
-    }
     write_file(&args.output.join("manifest.toml"), manifest.to_toml()?.as_bytes())
 }

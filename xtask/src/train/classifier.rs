@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use mask_model::{
-    ClassifierCheckpoint, ClassifierNetwork, ClassifierTask, ClassifierTraining, Crop, Engine,
+    ClassifierCheckpoint, ClassifierNetwork, ClassifierTask, ClassifierTraining, Engine, Labels,
     WeightsSource,
 };
 use mask_training::CropImages;
@@ -42,32 +42,38 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let network = training.network();
     let config = settings.training.clone();
     let task = ClassifierTask::new(config, &network, images, Engine::default(), &device.device)?;
-    let (classes, crop) = (data.set.classes.clone(), settings.data.crop());
-    let kept = KeptClassifier { classes, crop, device: device.device.clone() };
+    let classes = data.set.classes.clone();
+    let labels = Labels { classes, crop: settings.data.crop(), temperature: 1.0 };
+    let kept = KeptClassifier { labels: labels.clone(), device: device.device.clone() };
     let mut keeper = Keeper::new(output, settings.training.epochs, kept);
     let fitted = training.run(&task, &mut keeper)?;
 
-    let validation = task.source().probabilities(&fitted.module)?;
+    let mut validation = task.source().probabilities(&fitted.module)?;
+    let labels = labels.calibrated(&mut validation);
     let doubtful = task.source().doubtful(&validation);
     write_file(&output.join("doubtful.txt"), doubtful.as_bytes())?;
-    let (classes, crop) = (data.set.classes.clone(), settings.data.crop());
-    let network = ClassifierCheckpoint { network: fitted.module, classes, crop };
+    let network = ClassifierCheckpoint { network: fitted.module, labels };
     let bytes = network.to_bytes(Precision::F32)?;
     let written = (FILE, bytes.as_slice());
-    files.write_results(&network.classes, written, &fitted.history, fitted.kept_epoch, &validation)
+    files.write_results(
+        &network.labels.classes,
+        written,
+        &fitted.history,
+        fitted.kept_epoch,
+        &validation,
+    )
 }
 
 /// How the network is kept while it is trained.
 struct KeptClassifier {
-    classes: Vec<String>,
-    crop: Crop,
+    labels: Labels,
     device: Device,
 }
 
 impl Network<ClassifierNetwork> for KeptClassifier {
     fn to_bytes(&self, network: &ClassifierNetwork) -> anyhow::Result<Vec<u8>> {
-        let (classes, crop) = (self.classes.clone(), self.crop);
-        let checkpoint = ClassifierCheckpoint { network: network.clone(), classes, crop };
+        let labels = self.labels.clone();
+        let checkpoint = ClassifierCheckpoint { network: network.clone(), labels };
         Ok(checkpoint.to_bytes(Precision::F32)?)
     }
 

@@ -18,7 +18,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use mask_data::{Dataset, Split, SplitFile};
 use mask_detector::DeviceChoice;
-use mask_model::{HeadCheckpoint, HeadTask, HeadTraining, Samples, WeightsSource};
+use mask_model::{HeadCheckpoint, HeadTask, HeadTraining, Labels, Samples, WeightsSource};
 use mask_training::{HeadFeatures, Selection, contact_sheet};
 use trainer::TrainError;
 
@@ -219,16 +219,24 @@ fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
     Started { args, checkpoint: &checkpoint }.resume(|source| training.resume(source))?;
     // Not before a checkpoint was found to be of the same: these files say what it is of.
     files.write_inputs(&data, &split)?;
-    let (classes, crop) = (data.set.classes.clone(), settings.data.crop());
-    let kept = outputs::KeptHead { classes: classes.clone(), crop, device: device.device.clone() };
+    let classes = data.set.classes.clone();
+    let labels = Labels { classes, crop: settings.data.crop(), temperature: 1.0 };
+    let kept = outputs::KeptHead { labels: labels.clone(), device: device.device.clone() };
     let mut keeper = outputs::Keeper::new(output, settings.training.epochs, kept);
     let Selection { keep, patience, .. } = settings.selection;
     let fitted = training.run(&task, keep, patience, &mut keeper)?;
-    let validation = task.validation_probabilities(&fitted.module)?;
-    let head = HeadCheckpoint { layers: fitted.module, classes, crop };
+    let mut validation = task.validation_probabilities(&fitted.module)?;
+    let labels = labels.calibrated(&mut validation);
+    let head = HeadCheckpoint { layers: fitted.module, labels };
     let bytes = head.to_bytes()?;
     let written = ("mask_head.bpk", bytes.as_slice());
-    files.write_results(&head.classes, written, &fitted.history, fitted.kept_epoch, &validation)
+    files.write_results(
+        &head.labels.classes,
+        written,
+        &fitted.history,
+        fitted.kept_epoch,
+        &validation,
+    )
 }
 
 /// Samples with their classes.

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use indicatif::ProgressBar;
 use mask_data::{Dataset, Split, SplitFile};
 use mask_metrics::ConfusionMatrix;
-use mask_model::{Crop, HeadCheckpoint, MaskHead, WeightsSource, argmax};
+use mask_model::{HeadCheckpoint, Labels, MaskHead, WeightsSource, argmax};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use trainer::{EpochMetrics, Observer, StepMetrics, TrainError, history_csv};
@@ -186,15 +186,14 @@ pub(crate) trait Network<M> {
 
 /// A head with its classes.
 pub(crate) struct KeptHead {
-    pub(crate) classes: Vec<String>,
-    pub(crate) crop: Crop,
+    pub(crate) labels: Labels,
     pub(crate) device: Device,
 }
 
 impl Network<MaskHead> for KeptHead {
     fn to_bytes(&self, network: &MaskHead) -> anyhow::Result<Vec<u8>> {
-        let (classes, crop) = (self.classes.clone(), self.crop);
-        Ok(HeadCheckpoint { layers: network.clone(), classes, crop }.to_bytes()?)
+        let labels = self.labels.clone();
+        Ok(HeadCheckpoint { layers: network.clone(), labels }.to_bytes()?)
     }
 
     fn load(&self, file: &WeightsSource) -> anyhow::Result<MaskHead> {

@@ -32,7 +32,7 @@ const CHECKPOINT_NAME: &str = "res10-ssd-checkpoint";
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FaceTrainingConfig {
-    /// What the network starts from. Default: [`Start::Reference`].
+    /// What the network starts from. Default: [`Start::Weights`].
     pub start: Start,
     /// The prior boxes. Default: [`PriorLayout::Squares`].
     pub priors: PriorLayout,
@@ -74,7 +74,7 @@ pub struct FaceTrainingConfig {
 impl Default for FaceTrainingConfig {
     fn default() -> Self {
         Self {
-            start: Start::Reference,
+            start: Start::Weights,
             priors: PriorLayout::Squares,
             frozen: vec!["stem.input".to_owned()],
             epochs: 20,

@@ -16,9 +16,10 @@ use crate::{PriorLayout, network::Res10Ssd};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
-    /// Given weights, of the reference or of an earlier training.
+    /// Given weights, of an earlier training or of the reference.
     #[default]
-    Reference,
+    #[serde(alias = "reference")]
+    Weights,
     /// Weights drawn at random.
     Scratch,
 }
@@ -37,7 +38,7 @@ impl Start {
                 let mut first = FirstWeights { rng, path: Vec::new() };
                 Ok(Res10Ssd::new(config.priors, device).map(&mut first))
             }
-            Self::Reference => {
+            Self::Weights => {
                 let (network, trained) = Res10Ssd::load(weights, device)?;
                 match (trained == PriorLayout::Squares, config.priors == PriorLayout::Squares) {
                     (false, true) => Ok(network.with_squares()),

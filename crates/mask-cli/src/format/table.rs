@@ -1,6 +1,9 @@
 //! For people: one line per image, one per face.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use detection_schema::{ImageRecord, Outcome};
 
@@ -28,7 +31,16 @@ impl<W: Write> Printer for Table<W> {
             1 => "1 face".to_owned(),
             more => format!("{more} faces"),
         };
-        writeln!(self.0, "{image} ({} x {}): {count}", size.0, size.1)?;
+        write!(self.0, "{image} ({} x {}): {count}", size.0, size.1)?;
+        let mut labels = BTreeMap::<&str, usize>::new();
+        for face in faces {
+            *labels.entry(&face.label).or_default() += 1;
+        }
+        if faces.len() > 1 {
+            let counts: Vec<_> = labels.iter().map(|(label, n)| format!("{n} {label}")).collect();
+            write!(self.0, ": {}", counts.join(", "))?;
+        }
+        writeln!(self.0)?;
         let column = faces.iter().map(|face| face.label.chars().count()).max().unwrap_or(0);
         for face in faces {
             let probability = face.probabilities.of(&face.label).unwrap_or(0.0);

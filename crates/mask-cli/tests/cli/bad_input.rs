@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::{detect, example, fixture, labels, mask_cli, records, stderr};
+use crate::support::{detect, example, fixture, labels, mask_cli, published, records, stderr};
 use image::{ImageFormat, RgbImage};
 use tempfile::TempDir;
 
@@ -165,17 +165,17 @@ fn inputs_are_not_overwritten() {
 #[test]
 fn weights_that_do_not_fit_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
-    let cut = file(&folder, "cut.bpk", truncated(&models.join("res10_ssd.bpk"), 0.5));
+    let faces = published("res10_ssd.bpk");
+    let cut = file(&folder, "cut.bpk", truncated(&faces, 0.5));
     let text = file(&folder, "text.bpk", "no weights at all, only a line of text\n");
     let missing = folder.path().join("missing.bpk");
-    let head = models.join("mask_head.bpk");
+    let head = published("reference_head.bpk");
     for (flag, path, reason) in [
         ("--face-weights", &cut, "truncated or damaged"),
         ("--face-weights", &text, "not a weights file"),
         ("--face-weights", &missing, "cannot be read"),
         ("--face-weights", &head, "holds weights of `mask-head`, but `res10-ssd` is needed"),
-        ("--head", &models.join("res10_ssd.bpk"), "`mask-head` is needed"),
+        ("--head", &faces, "`mask-head` is needed"),
     ] {
         let output =
             mask_cli().arg("detect").arg(fixture("rgb.png")).arg(flag).arg(path).output().unwrap();
@@ -184,17 +184,19 @@ fn weights_that_do_not_fit_are_named() {
         assert!(errors.contains(path.to_str().unwrap()) && errors.contains(reason), "{errors}");
         assert_eq!(errors.lines().count(), 1);
     }
-    // The files that are embedded work when given by name.
+    // Files of the reference, of other priors and of two classes, work.
     let output = mask_cli()
         .arg("detect")
         .arg(fixture("rgb.png"))
         .arg("--head")
         .arg(&head)
         .arg("--face-weights")
-        .arg(models.join("res10_ssd.bpk"))
+        .arg(&faces)
         .output()
         .unwrap();
-    assert_eq!(labels(&records(&output)[0]), ["without_mask"]);
+    let record = &records(&output)[0];
+    assert_eq!(labels(record), ["without_mask"]);
+    assert_eq!(record["faces"][0]["probabilities"].as_object().unwrap().len(), 2);
 }
 
 #[test]

@@ -6,16 +6,21 @@ use std::{
     process::Stdio,
 };
 
-use crate::support::{detect, example, fixture, labels, mask_cli, records, stderr};
+use crate::support::{detect, example, fixture, labels, mask_cli, published, records, stderr};
 
 #[test]
-fn a_bare_and_a_masked_face_get_their_labels() {
-    let output = detect([example("astronaut.jpg"), example("astronaut_masked.jpg")]);
+fn bare_masked_and_wrongly_masked_faces_get_their_labels() {
+    let labels_of = [
+        ("astronaut.jpg", "without_mask"),
+        ("astronaut_masked.jpg", "with_mask"),
+        ("astronaut_incorrect.jpg", "with_incorrect_mask"),
+    ];
+    let output = detect(labels_of.map(|(name, _)| example(name)));
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(output.stderr.is_empty(), "{}", stderr(&output));
     let records = records(&output);
-    assert_eq!(records.len(), 2);
-    for (record, label) in records.iter().zip(["without_mask", "with_mask"]) {
+    assert_eq!(records.len(), labels_of.len());
+    for (record, (_, label)) in records.iter().zip(labels_of) {
         assert_eq!(labels(record), [label]);
         let face = &record["faces"][0];
         assert!(face["confidence"].as_f64().unwrap() > 0.9);
@@ -31,9 +36,11 @@ fn a_bare_and_a_masked_face_get_their_labels() {
 /// OpenCV's box and confidence for this very file, by cv2.dnn 4.14.
 #[test]
 fn caffe_layout_repeats_opencv() {
-    let photo = example("astronaut.jpg");
-    let arguments = ["--input-size", "300", "--prior-layout", "caffe"].map(Into::into);
-    let output = detect(arguments.into_iter().chain([photo.into_os_string()]));
+    let output = mask_cli()
+        .args(["detect", "--input-size", "300", "--prior-layout", "caffe", "--face-weights"])
+        .args([published("res10_ssd.bpk"), example("astronaut.jpg")])
+        .output()
+        .unwrap();
     let record = &records(&output)[0];
     let face = &record["faces"][0];
     assert!((face["confidence"].as_f64().unwrap() - 0.999_986).abs() < 1e-3);
@@ -107,6 +114,40 @@ fn tiny_pictures_and_strips_have_no_faces() {
     }
 }
 
+/// Faces that are too small in the whole image, each in one tile, on a seam, and in a corner.
+#[test]
+fn tiles_find_small_faces_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let astronaut = image::open(example("astronaut.jpg")).unwrap().to_rgb8();
+    let small = image::imageops::thumbnail(&astronaut, 200, 200);
+    let mut large = image::RgbImage::from_pixel(2400, 1500, image::Rgb([120, 120, 120]));
+    let corners = [(100, 100), (700, 640), (1300, 20), (1300, 900), (2200, 1300)];
+    for (x, y) in corners {
+        image::imageops::replace(&mut large, &small, x, y);
+    }
+    let path = folder.path().join("large.png");
+    large.save(&path).unwrap();
+    let faces = |arguments: &[&str]| {
+        let output = mask_cli().arg("detect").args(arguments).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        records(&output)[0]["faces"].as_array().unwrap().clone()
+    };
+    assert!(faces(&["--input-size", "long:400"]).len() < corners.len());
+    let found = faces(&["--input-size", "long:400", "--tiles=400"]);
+    assert_eq!(found.len(), corners.len(), "{found:?}");
+    for (x, y) in corners {
+        // The astronaut's face in the original: 91 x 120 at 180, 56.
+        let inside = |face: &serde_json::Value| {
+            let near = |edge: &str, expected: f64| {
+                (face["box"][edge].as_f64().unwrap() - expected).abs() < 12.0
+            };
+            let scale = 200.0 / 512.0;
+            near("x_min", x as f64 + 180.0 * scale) && near("y_min", y as f64 + 56.0 * scale)
+        };
+        assert_eq!(found.iter().filter(|face| inside(face)).count(), 1, "{x}, {y}: {found:?}");
+    }
+}
+
 #[test]
 fn folders_patterns_and_lists_name_the_same_pictures() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,11 +197,11 @@ fn csv_has_a_row_a_face_and_table_is_for_people() {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(
         lines[0],
-        "image,width,height,x_min,y_min,x_max,y_max,confidence,label,with_mask,without_mask,error"
+        "image,width,height,x_min,y_min,x_max,y_max,confidence,label,with_incorrect_mask,with_mask,without_mask,error"
     );
     assert_eq!(lines.len(), 3);
     assert!(lines[1].contains(",512,512,") && lines[1].contains(",without_mask,"));
-    assert!(lines[2].starts_with('"') && lines[2].ends_with("empty, really.png\",40,40,,,,,,,,,"));
+    assert!(lines[2].starts_with('"') && lines[2].ends_with("empty, really.png\",40,40,,,,,,,,,,"));
     let table = run("table");
     assert!(table.contains("astronaut.jpg (512 x 512): 1 face\n  without_mask"), "{table}");
     assert!(table.contains("(40 x 40): no faces"), "{table}");

@@ -9,7 +9,7 @@ use trainer::{
 use weights_file::WeightsSource;
 
 use super::{ClassifierBatch, ClassifierTask, FirstWeights};
-use crate::{Backbone, ClassifierNetwork, MaskHeadConfig, backbone::BLOCKS};
+use crate::{ClassifierCheckpoint, ClassifierNetwork, MaskHeadConfig, backbone::BLOCKS};
 
 /// The name in the metadata of checkpoints.
 const CHECKPOINT_NAME: &str = "mask-classifier-checkpoint";
@@ -125,7 +125,8 @@ impl ClassifierTrainingConfig {
         let config = MaskHeadConfig { hidden: self.hidden, classes, dropout: self.dropout };
         let mut first = FirstWeights { rng: trainer::generator(self.seed, u64::MAX) };
         let head = config.init(device).map(&mut first);
-        Ok(ClassifierNetwork { backbone: Backbone::load(backbone, device)?, head })
+        let backbone = ClassifierCheckpoint::load_backbone(backbone, device)?;
+        Ok(ClassifierNetwork { backbone, head })
     }
 }
 
@@ -137,7 +138,8 @@ pub struct ClassifierTraining {
 }
 
 impl ClassifierTraining {
-    /// Begins a training. `fingerprint` tells the data and settings from others.
+    /// Begins a training from a backbone, or the one of a classifier. `fingerprint` tells the data and
+    /// settings from others.
     ///
     /// # Errors
     /// If a setting is outside its range, or the backbone's weights cannot be read.

@@ -3,6 +3,7 @@
 mod classifier;
 mod classifier_task;
 mod head_task;
+mod temperature;
 
 use burn::{module::Module, tensor::Device};
 use rand::RngExt;
