@@ -36,8 +36,8 @@ pub struct Face {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FaceDetectorConfig {
-    /// Size at which images enter the network. Default: a long side of 560 pixels, the best on
-    /// photographs with boxes (docs/performance.md has the table).
+    /// Size at which images enter the network. Default: a long side of 512 pixels, where precision
+    /// hardly rises any more and time does (docs/performance.md has the table).
     pub input_size: InputSize,
     /// The prior boxes. Default: those that the weights were trained with.
     pub prior_layout: Option<PriorLayout>,
@@ -57,7 +57,7 @@ pub struct FaceDetectorConfig {
 impl Default for FaceDetectorConfig {
     fn default() -> Self {
         Self {
-            input_size: InputSize::LongSide(560),
+            input_size: InputSize::LongSide(512),
             prior_layout: None,
             postprocess: PostprocessConfig::default(),
             tiles: None,

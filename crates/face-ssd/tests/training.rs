@@ -40,7 +40,8 @@ fn config() -> FaceTrainingConfig {
 #[test]
 fn a_plan_s_gradients_are_burn_s() {
     let device = Device::flex();
-    let (network, _) = Res10Ssd::load(&WeightsSource::Embedded, &device).unwrap();
+    let (network, _) =
+        Res10Ssd::load(&WeightsSource::from(mask_reference_models::RES10_SSD), &device).unwrap();
     let network = network.with_squares();
     let batch = batch(96, 64);
     let gradients = |engine| {
@@ -140,7 +141,13 @@ fn weights_of_other_priors_are_refused_and_scratch_weights_follow_their_seed() {
     let scratch = |seed| {
         let mut config = config();
         (config.start, config.seed) = (face_ssd::train::Start::Scratch, seed);
-        let training = FaceTraining::new(config, &WeightsSource::Embedded, "", &device).unwrap();
+        let training = FaceTraining::new(
+            config,
+            &WeightsSource::from(mask_reference_models::RES10_SSD),
+            "",
+            &device,
+        )
+        .unwrap();
         face_ssd::encode_weights(
             &training.network(),
             PriorLayout::Squares,
@@ -245,8 +252,13 @@ fn twenty_images_are_learned_by_heart() {
     let mut config = FaceTrainingConfig::default();
     (config.epochs, config.samples_per_epoch, config.batch_size) = (40, 20, 5);
     (config.sides, config.warmup_steps, config.average) = (vec![96], 10, 0.9);
-    let training =
-        FaceTraining::new(config.clone(), &WeightsSource::Embedded, "", &device).unwrap();
+    let training = FaceTraining::new(
+        config.clone(),
+        &WeightsSource::from(mask_reference_models::RES10_SSD),
+        "",
+        &device,
+    )
+    .unwrap();
     let network = training.network();
     let average_precision = |network: &Res10Ssd| {
         let mut detector = FaceDetectorConfig::default();

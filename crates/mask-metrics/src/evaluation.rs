@@ -101,7 +101,7 @@ pub struct EvaluationConfig {
     pub target_precision: f64,
     /// Cost of a false positive, where a false negative costs 1. Default: 1.
     pub false_positive_cost: f64,
-    /// A detection counts from this score on. Default: 0.5, as the detector's.
+    /// A detection counts from this score on. Default: 0.6, as the detector's.
     pub score_threshold: f64,
     /// The IoU at which a detection has found an object. Default: 0.5.
     pub iou_threshold: f64,
@@ -113,7 +113,7 @@ impl Default for EvaluationConfig {
             positive: 0,
             target_precision: 0.95,
             false_positive_cost: 1.0,
-            score_threshold: 0.5,
+            score_threshold: 0.6,
             iou_threshold: 0.5,
         }
     }

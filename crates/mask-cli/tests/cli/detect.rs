@@ -76,7 +76,7 @@ fn every_variety_of_picture_is_read() {
         );
         // The face stands where the plain copy has it.
         let x_min = record["faces"][0]["box"]["x_min"].as_f64().unwrap();
-        assert!((x_min - 84.0).abs() < 8.0, "{name}: {x_min}");
+        assert!((x_min - 92.0).abs() < 8.0, "{name}: {x_min}");
     }
 }
 
