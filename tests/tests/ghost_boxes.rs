@@ -35,13 +35,16 @@ fn detections_and_ghosts(layout: Option<PriorLayout>, input_size: InputSize) -> 
 
 #[test]
 #[ignore = "needs the photographs of ../shared, which may not be shipped"]
-fn the_corrected_layout_has_no_ghosts() {
+fn other_layouts_than_caffe_s_have_no_ghosts() {
     let default = FaceDetectorConfig::default();
     let [_, ghosts] = detections_and_ghosts(Some(PriorLayout::Caffe), InputSize::REFERENCE);
     assert!(ghosts > 50, "the test would see ghosts");
-    for size in [InputSize::REFERENCE, default.input_size] {
-        let [detections, ghosts] = detections_and_ghosts(None, size);
-        assert!(detections > 200);
-        assert_eq!(ghosts, 0);
+    // The published weights, and the default ones with their own layout.
+    for layout in [Some(PriorLayout::Corrected), None] {
+        for size in [InputSize::REFERENCE, default.input_size] {
+            let [detections, ghosts] = detections_and_ghosts(layout, size);
+            assert!(detections > 200);
+            assert_eq!(ghosts, 0);
+        }
     }
 }

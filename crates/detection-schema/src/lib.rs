@@ -31,6 +31,13 @@ use serde::{
 
 pub use argmax::argmax;
 
+/// The default classifier's class of a mask over nose and mouth.
+pub const WITH_MASK: &str = "with_mask";
+/// Its class of a bare face.
+pub const WITHOUT_MASK: &str = "without_mask";
+/// Its class of a mask under the nose or on the chin.
+pub const WITH_INCORRECT_MASK: &str = "with_incorrect_mask";
+
 /// What became of one image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageRecord {

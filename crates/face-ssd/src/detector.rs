@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    iter,
+    iter, mem,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use burn::tensor::{Device, Tensor};
 use fused_cpu::{Engine, Runner};
-use geometry::{BoundingBox, ImageSize, PixelRect, UnitBox, non_maximum_suppression};
+use geometry::{BoundingBox, ImageSize, PixelRect};
 use image_input::{ImageView, NetworkInput};
 use serde::{Deserialize, Serialize};
 use weights_file::WeightsSource;
@@ -16,11 +16,8 @@ use weights_file::WeightsSource;
 use crate::{
     Detection, FaceSsdError, InputSize, NORMALIZATION, PostprocessConfig, PriorBoxes, PriorLayout,
     network::{Res10Ssd, SsdOutput},
-    tiles::{counts, tiles},
+    tiles::{counts, merged, tiles},
 };
-
-/// Of two faces that an image and its tiles show, the smaller lies in the other by at most this part.
-const MERGED_OVERLAP: f32 = 0.6;
 
 /// A face found in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -178,21 +175,10 @@ impl FaceDetector {
             }
         }
         for (index, image) in images.iter().enumerate().filter(|(index, _)| seen_in_parts[*index]) {
-            faces[index] = self.merged(&faces[index], image.size());
+            let all = mem::take(&mut faces[index]);
+            faces[index] = merged(all, image.size(), &self.config.postprocess);
         }
         Ok(faces)
-    }
-
-    /// The faces of an image and its tiles, each once.
-    fn merged(&self, faces: &[Face], size: ImageSize) -> Vec<Face> {
-        let mut faces = faces.to_vec();
-        faces.sort_by(|a, b| b.score.total_cmp(&a.score));
-        let boxes: Vec<UnitBox> = faces.iter().map(|face| face.bbox.to_unit(size)).collect();
-        let PostprocessConfig { iou_threshold, overlap_threshold, .. } = self.config.postprocess;
-        // Seen larger, a part of a face may pass for one.
-        let overlap = overlap_threshold.min(MERGED_OVERLAP);
-        let kept = non_maximum_suppression(&boxes, iou_threshold, overlap, faces.len());
-        kept.into_iter().map(|index| faces[index]).collect()
     }
 
     /// Runs the network on a batch, normalised by [`NORMALIZATION`], and decodes each image's

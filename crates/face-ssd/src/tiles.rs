@@ -1,10 +1,16 @@
 //! Parts of large images, each seen by the network at its own size, so that faces of few pixels are
 //! found in photographs of many.
 
-use geometry::{BoundingBox, ImageSize, PixelRect};
+use geometry::{BoundingBox, ImageSize, PixelRect, UnitBox, non_maximum_suppression};
+
+use crate::{Face, PostprocessConfig};
 
 /// Neighbouring tiles share this part of their side. A face that is smaller lies whole in a tile.
 const SHARED: f32 = 0.25;
+
+/// Of two faces that an image and its tiles show, the smaller lies in the other by at most this part:
+/// seen larger, a part of a face may pass for one.
+const MERGED_OVERLAP: f32 = 0.6;
 
 /// The tiles of an image, none if it is a tile itself. All are squares of `side` pixels, or as high or
 /// wide as the image where that is less.
@@ -39,6 +45,19 @@ pub(crate) fn counts(bbox: &BoundingBox, tile: PixelRect, image: ImageSize) -> b
         && (tile.y == 0 || bbox.y_min > edges.y_min + along)
         && (tile.x + tile.width == image.width || bbox.x_max < edges.x_max - across)
         && (tile.y + tile.height == image.height || bbox.y_max < edges.y_max - along)
+}
+
+/// The faces that an image and its tiles show, each once, highest score first.
+pub(crate) fn merged(
+    mut faces: Vec<Face>,
+    size: ImageSize,
+    config: &PostprocessConfig,
+) -> Vec<Face> {
+    faces.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let boxes: Vec<UnitBox> = faces.iter().map(|face| face.bbox.to_unit(size)).collect();
+    let overlap = config.overlap_threshold.min(MERGED_OVERLAP);
+    let kept = non_maximum_suppression(&boxes, config.iou_threshold, overlap, faces.len());
+    kept.into_iter().map(|index| faces[index]).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Drawing of boxes and labels.
 
 use ab_glyph::{FontRef, PxScale};
+use detection_schema::{WITH_INCORRECT_MASK, WITH_MASK, WITHOUT_MASK};
 use image::{Rgb, RgbImage};
 use imageproc::{
     drawing::{draw_filled_rect_mut, draw_text_mut, text_size},
@@ -40,9 +41,9 @@ impl Annotator {
     /// `with_incorrect_mask`.
     pub fn color(&self, class: &str) -> Rgb<u8> {
         let own = |class: &str| match class {
-            "with_mask" => Some(GREEN),
-            "without_mask" => Some(RED),
-            "with_incorrect_mask" => Some(ORANGE),
+            WITH_MASK => Some(GREEN),
+            WITHOUT_MASK => Some(RED),
+            WITH_INCORRECT_MASK => Some(ORANGE),
             _ => None,
         };
         own(class).unwrap_or_else(|| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use detection_schema::{WITH_INCORRECT_MASK, WITH_MASK, WITHOUT_MASK};
 use geometry::BoundingBox;
 use image_input::DecodeLimits;
 use mask_data::{
@@ -41,11 +42,6 @@ pub struct ClassifierSettings {
     /// these leave the class as it is. Default: 0.
     pub drawn_distractors: f64,
 }
-
-/// The classes that masks are drawn for.
-const BARE: &str = "without_mask";
-const MASKED: &str = "with_mask";
-const INCORRECT: &str = "with_incorrect_mask";
 
 /// A sample as an epoch shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +129,7 @@ impl CropImages {
         }
         let classes = dataset.set.classes.clone();
         let samples = dataset.shared_samples();
-        let bare = classes.iter().position(|name| name == BARE);
+        let bare = classes.iter().position(|name| name == WITHOUT_MASK);
         let bare = bare.map_or(Vec::new(), |class| train[class].clone());
         let bare = bare.into_iter().filter(|at| samples[*at].region.is_some()).collect();
         Ok(Self {
@@ -185,8 +181,8 @@ impl CropImages {
     /// A sample of a class: photographed so, or made so.
     fn show(&self, class: usize, rng: &mut impl Rng) -> DrawnSample {
         let masks: &[Overlay] = match self.classes[class].as_str() {
-            MASKED => &[Overlay::Mask],
-            INCORRECT => &Overlay::INCORRECT_MASKS,
+            WITH_MASK => &[Overlay::Mask],
+            WITH_INCORRECT_MASK => &Overlay::INCORRECT_MASKS,
             _ => &[],
         };
         // All numbers are drawn in any case, so that one setting does not change another's samples.
@@ -201,7 +197,7 @@ impl CropImages {
         let sample = samples[rng.random_range(0..samples.len())];
         // A hand or a scarf may hide how a mask is worn.
         let distractors: &[Overlay] = match self.classes[class].as_str() {
-            BARE => &Overlay::DISTRACTORS,
+            WITHOUT_MASK => &Overlay::DISTRACTORS,
             _ => &[Overlay::Sunglasses],
         };
         let overlay = distracted.then(|| distractors[rng.random_range(0..distractors.len())]);

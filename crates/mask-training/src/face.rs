@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use face_ssd::{
-    FaceDetector, FaceDetectorConfig, NORMALIZATION,
+    FaceDetector, FaceDetectorConfig, NORMALIZATION, PriorLayout,
     network::Res10Ssd,
     train::{FaceBatch, FaceTrainingConfig},
 };
 use geometry::{BoundingBox, UnitBox};
-use image_input::{DecodeLimits, NetworkInput};
+use image_input::{DecodeLimits, NetworkInput, decode_file};
 use mask_data::{ImageCache, Scene, SceneAugmentation, SceneLoader, SceneSample, seed};
 use mask_metrics::{Detection, GroundTruth, ImageResult, average_precision};
 use rand::RngExt;
@@ -37,11 +37,15 @@ pub struct FaceData {
     pub validation: f64,
     /// Tolerated fraction of unreadable images. Default: 0.01.
     pub max_unreadable: f64,
+    /// What the weights of the start take for a face with at least this confidence, where the data
+    /// has none, counts neither as a face nor as background: crowds are seldom labelled whole.
+    /// Default: 1, nothing.
+    pub ignore_found: f32,
 }
 
 impl Default for FaceData {
     fn default() -> Self {
-        Self { validation: 0.15, max_unreadable: 0.01 }
+        Self { validation: 0.15, max_unreadable: 0.01, ignore_found: 1.0 }
     }
 }
 
@@ -52,8 +56,58 @@ impl FaceSettings {
         self.training.validate()?;
         self.augmentation.validate().map_err(TrainError::task)?;
         TrainError::check_range("validation", self.data.validation, 0.01, 0.9)?;
-        TrainError::check_range("max-unreadable", self.data.max_unreadable, 0.0, 1.0)
+        TrainError::check_range("max-unreadable", self.data.max_unreadable, 0.0, 1.0)?;
+        TrainError::check_range("ignore_found", self.data.ignore_found.into(), 0.01, 1.0)
     }
+}
+
+/// Two boxes of a larger IoU, or of which one lies in the other by more than half, show one face.
+const SAME_FACE: f32 = 0.3;
+
+/// Adds to the ignored regions of scenes what a network takes for a face with at least a confidence
+/// of [`FaceData::ignore_found`] where there is none; the number of those regions. `progress` is
+/// called once per image, from any thread.
+///
+/// # Errors
+/// If an image cannot be read, or the network cannot run.
+pub fn ignore_found(
+    scenes: &mut [Scene],
+    network: &Res10Ssd,
+    settings: &FaceSettings,
+    device: &Device,
+    progress: &(dyn Fn() + Sync),
+) -> Result<usize, TrainError> {
+    let confidence = settings.data.ignore_found;
+    if confidence >= 1.0 {
+        return Ok(0);
+    }
+    let detector = detector(network, settings.training.priors, confidence, device)?;
+    let add = |scene: &mut Scene| {
+        let image = decode_file(&scene.image, &DecodeLimits::default()).map_err(TrainError::task)?;
+        let faces = detector.detect(&image).map_err(TrainError::task)?;
+        progress();
+        let known = |bbox: &BoundingBox| {
+            let mut others = scene.faces.iter().chain(&scene.ignored);
+            others.any(|other| bbox.iou(other) > SAME_FACE || bbox.overlap(other) > 0.5)
+        };
+        let new: Vec<BoundingBox> =
+            faces.iter().map(|face| face.bbox).filter(|bbox| !known(bbox)).collect();
+        scene.ignored.extend(&new);
+        Ok(new.len())
+    };
+    scenes.par_iter_mut().map(add).sum()
+}
+
+/// A detector with a network in training, at the size at which it will be used.
+fn detector(
+    network: &Res10Ssd,
+    priors: PriorLayout,
+    confidence: f32,
+    device: &Device,
+) -> Result<FaceDetector, TrainError> {
+    let mut config = FaceDetectorConfig::default();
+    config.postprocess = config.postprocess.with_score_threshold(confidence);
+    FaceDetector::from_network(network.clone(), priors, config, device).map_err(TrainError::task)
 }
 
 /// Training samples and validation images for the face network.
@@ -101,11 +155,7 @@ impl FaceImages {
     /// # Errors
     /// If an image cannot be read, or the network cannot run.
     pub fn results(&self, network: &Res10Ssd) -> Result<Vec<ImageResult>, TrainError> {
-        let mut config = FaceDetectorConfig::default();
-        config.postprocess = config.postprocess.with_score_threshold(0.01);
-        let priors = self.config.priors;
-        let detector = FaceDetector::from_network(network.clone(), priors, config, &self.device)
-            .map_err(TrainError::task)?;
+        let detector = detector(network, self.config.priors, 0.01, &self.device)?;
         let result = |scene: &Scene| {
             let image = self.cache.get(&scene.image).map_err(TrainError::task)?;
             let faces = detector.detect(&*image).map_err(TrainError::task)?;

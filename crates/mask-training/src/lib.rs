@@ -32,6 +32,6 @@ mod head_samples;
 mod head_settings;
 
 pub use classifier::{ClassifierSettings, CropImages, DrawnSample};
-pub use face::{FaceData, FaceImages, FaceSettings};
+pub use face::{FaceData, FaceImages, FaceSettings, ignore_found};
 pub use head_samples::{HeadFeatures, contact_sheet, network_input};
 pub use head_settings::{DataSettings, HeadSettings, Input, Selection};

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use image_input::{DecodeLimits, decode_file};
 use mask_data::{
     Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Sample, VocImage,
@@ -34,6 +34,10 @@ pub(super) fn collect(args: &EvaluateArgs) -> anyhow::Result<EvaluationInput> {
             ensure!(!images.is_empty(), "{}: no annotations", annotations.display());
             annotated(args, &images, &mut classes)?
         }
+        None if args.face_weights.is_some() => bail!(
+            "--face-weights is for photographs with boxes, and {} has class folders",
+            args.dataset.display()
+        ),
         None => match &args.predictions {
             Some(file) => predicted_folders(args, file, &mut classes)?,
             None => folders(args, &mut classes)?,

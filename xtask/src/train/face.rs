@@ -11,7 +11,7 @@ use face_ssd::{
 };
 use mask_data::{DatasetConfig, Scene, SceneSet, SplitFile};
 use mask_metrics::average_precision;
-use mask_training::FaceImages;
+use mask_training::{FaceImages, ignore_found};
 use serde::Serialize;
 use trainer::EpochMetrics;
 use weights_file::{Precision, WeightsSource};
@@ -69,7 +69,7 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let scenes = |images: &[usize]| -> Vec<Scene> {
         images.iter().map(|image| data.scenes[*image].clone()).collect()
     };
-    let (train, validation) = (scenes(&split.train), scenes(&split.validation));
+    let (mut train, validation) = (scenes(&split.train), scenes(&split.validation));
     let faces = |scenes: &[Scene]| scenes.iter().map(|scene| scene.faces.len()).sum::<usize>();
     remark(format_args!(
         "{} images with {} faces to learn from, {} with {} to validate on",
@@ -81,6 +81,13 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
 
     let mut training =
         FaceTraining::new(settings.training.clone(), &weights, &fingerprint.0, &device.device)?;
+    let progress = bar(train.len(), "looking for faces without a box");
+    let (network, shown) = (training.network(), || progress.inc(1));
+    let ignored = ignore_found(&mut train, &network, &settings, &device.device, &shown)?;
+    progress.finish_and_clear();
+    if ignored > 0 {
+        remark(format_args!("{ignored} regions without a box look like faces and are ignored"));
+    }
     Started { args, checkpoint: &checkpoint }.resume(|source| training.resume(source))?;
     write_file(&output.join("config.toml"), config_text.as_bytes())?;
     write_file(&output.join("split.json"), written.as_bytes())?;
@@ -109,6 +116,7 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
         device: device.name.clone(),
         train: split.train.len(),
         validation: split.validation.len(),
+        ignored_regions: ignored,
         average_precision: average_precision(&images, None, 0.5).unwrap_or_default(),
         history: fitted.history,
     };
@@ -145,6 +153,7 @@ struct FaceMetrics {
     device: String,
     train: usize,
     validation: usize,
+    ignored_regions: usize,
     average_precision: f64,
     history: Vec<EpochMetrics>,
 }
