@@ -83,7 +83,8 @@ pub fn ignore_found(
     }
     let detector = detector(network, settings.training.priors, confidence, device)?;
     let add = |scene: &mut Scene| {
-        let image = decode_file(&scene.image, &DecodeLimits::default()).map_err(TrainError::task)?;
+        let image =
+            decode_file(&scene.image, &DecodeLimits::default()).map_err(TrainError::task)?;
         let faces = detector.detect(&image).map_err(TrainError::task)?;
         progress();
         let known = |bbox: &BoundingBox| {

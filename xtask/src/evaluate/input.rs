@@ -50,7 +50,7 @@ pub(super) fn collect(args: &EvaluateArgs) -> anyhow::Result<EvaluationInput> {
 fn head_name(args: &EvaluateArgs) -> String {
     args.head
         .as_ref()
-        .map_or_else(|| "the built-in head".to_owned(), |path| path.display().to_string())
+        .map_or_else(|| "the built-in classifier".to_owned(), |path| path.display().to_string())
 }
 
 fn classifier_config(args: &EvaluateArgs) -> MaskClassifierConfig {

@@ -19,7 +19,7 @@ pub(crate) struct EvaluateArgs {
     /// Folder with one folder of images for each class, or with `images` and `annotations`.
     #[arg(long, value_name = "DIR")]
     pub(crate) dataset: PathBuf,
-    /// A head's weights file [default: the built-in head].
+    /// A head's weights file [default: the built-in classifier].
     #[arg(long, value_name = "FILE", conflicts_with = "predictions")]
     pub(crate) head: Option<PathBuf>,
     /// Weights of the face network [default: the built-in ones].

@@ -17,7 +17,7 @@ use network::Network;
 /// Write the classifier and the face detector for other programs, and read each file back.
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// A head's weights file [default: the built-in head].
+    /// A head's weights file [default: the built-in classifier].
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
     /// Weights of the face network [default: the built-in ones].

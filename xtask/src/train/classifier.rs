@@ -10,7 +10,7 @@ use weights_file::Precision;
 
 use super::{
     Started, TrainArgs, open_device, open_output,
-    outputs::{Keeper, Network, Outputs},
+    outputs::{Keeper, Network, Outputs, StartWeights},
     samples,
 };
 use crate::files::write_file;
@@ -26,7 +26,8 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let data = samples::read(&args.dataset, &settings.data, &device.device)?;
     let seed = settings.training.seed;
     let split = super::divide(args, &data, settings.data.validation, seed)?;
-    let files = Outputs::new(output, &settings, &data, &split, &device.name)?;
+    let start = StartWeights::of(args.weights.as_deref())?;
+    let files = Outputs::new(output, &settings, &data, &split, start, &device.name)?;
     let backbone = WeightsSource::from(args.weights.as_deref());
     let mut training = ClassifierTraining::new(
         settings.training.clone(),

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use burn::tensor::Device;
 use face_ssd::{
     Engine, PriorLayout, encode_weights,
@@ -18,7 +17,7 @@ use weights_file::{Precision, WeightsSource};
 
 use super::{
     Started, TrainArgs, open_device, open_output,
-    outputs::{Fingerprint, Keeper, Network, curves},
+    outputs::{Fingerprint, Keeper, Network, StartWeights, curves},
     samples::with_remedy,
 };
 use crate::{
@@ -53,18 +52,13 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     }
     let config_text = toml::to_string(&settings)?;
     let weights = WeightsSource::from(args.weights.as_deref());
-    let start = match &args.weights {
-        Some(path) => {
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?
-        }
-        None => Vec::new(),
-    };
+    let start = StartWeights::of(args.weights.as_deref())?;
     let fingerprint = Fingerprint::of(&[
         config_text.as_bytes(),
         data.sha256.as_bytes(),
         written.as_bytes(),
         device.name.as_bytes(),
-        &start,
+        StartWeights::fingerprint(start.as_ref()),
     ]);
     let scenes = |images: &[usize]| -> Vec<Scene> {
         images.iter().map(|image| data.scenes[*image].clone()).collect()
@@ -113,6 +107,7 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
         fingerprint: fingerprint.0,
         dataset: args.dataset.clone(),
         dataset_sha256: data.sha256.clone(),
+        weights: start,
         device: device.name.clone(),
         train: split.train.len(),
         validation: split.validation.len(),
@@ -150,6 +145,7 @@ struct FaceMetrics {
     fingerprint: String,
     dataset: Vec<PathBuf>,
     dataset_sha256: String,
+    weights: Option<StartWeights>,
     device: String,
     train: usize,
     validation: usize,

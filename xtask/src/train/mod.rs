@@ -99,7 +99,12 @@ pub(crate) struct PreviewArgs {
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     match args.network {
         NetworkArg::Mask if args.settings.unfreezes() => classifier::train(args),
-        NetworkArg::Mask => train_head(args),
+        NetworkArg::Mask => {
+            let trains_backbone = "--weights goes with --unfreeze or --network face: a head alone starts \
+                                   from nothing, on the backbone that is built in";
+            ensure!(args.weights.is_none(), trains_backbone);
+            train_head(args)
+        }
         NetworkArg::Face => face::train(args),
     }
 }
@@ -193,7 +198,7 @@ fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
     let (device, output) = (open_device(args)?, &args.output);
     let data = samples::read(&args.dataset, &settings.data, &device.device)?;
     let split = divide(args, &data, settings.data.validation, settings.training.seed)?;
-    let files = outputs::Outputs::new(output, &settings, &data, &split, &device.name)?;
+    let files = outputs::Outputs::new(output, &settings, &data, &split, None, &device.name)?;
     let ahead = settings.data.cache_features * split.train.len() + split.validation.len();
     let progress = bar(ahead, "features");
     let shown = progress.clone();

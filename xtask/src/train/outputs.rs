@@ -1,7 +1,11 @@
 //! What a training leaves behind.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use anyhow::Context;
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 use mask_data::{Dataset, Split, SplitFile};
@@ -45,12 +49,34 @@ impl Fingerprint {
     }
 }
 
+/// The weights that a training starts from; none are the built-in ones.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct StartWeights {
+    file: PathBuf,
+    sha256: String,
+}
+
+impl StartWeights {
+    /// Reads the file, if there is one.
+    pub(crate) fn of(file: Option<&Path>) -> anyhow::Result<Option<Self>> {
+        let Some(file) = file else { return Ok(None) };
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Some(Self { file: file.to_path_buf(), sha256: Fingerprint::of(&[&bytes]).0 }))
+    }
+
+    /// What tells them from others.
+    pub(crate) fn fingerprint(weights: Option<&Self>) -> &[u8] {
+        weights.map_or(&[], |weights| weights.sha256.as_bytes())
+    }
+}
+
 /// What it takes to repeat a training, beside config.toml and split.json.
 #[derive(Serialize)]
 struct Run {
     version: &'static str,
     dataset: PathBuf,
     dataset_sha256: String,
+    weights: Option<StartWeights>,
     device: String,
     classes: Vec<String>,
     train: usize,
@@ -75,16 +101,24 @@ impl Outputs {
         settings: &impl Serialize,
         data: &Dataset,
         split: &Split,
+        weights: Option<StartWeights>,
         device: &str,
     ) -> anyhow::Result<Self> {
         let config = toml::to_string(settings)?;
         let written = serde_json::to_vec(&SplitFile::new(&data.set, &data.root, split))?;
-        let parts = [config.as_bytes(), data.sha256.as_bytes(), &written, device.as_bytes()];
-        let fingerprint = Fingerprint::of(&parts).0;
+        let fingerprint = Fingerprint::of(&[
+            config.as_bytes(),
+            data.sha256.as_bytes(),
+            &written,
+            device.as_bytes(),
+            StartWeights::fingerprint(weights.as_ref()),
+        ])
+        .0;
         let run = Run {
             version: env!("CARGO_PKG_VERSION"),
             dataset: data.root.clone(),
             dataset_sha256: data.sha256.clone(),
+            weights,
             device: device.to_owned(),
             classes: data.set.classes.clone(),
             train: split.train.len(),

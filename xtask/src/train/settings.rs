@@ -140,9 +140,15 @@ impl SettingsArgs {
         Ok(settings)
     }
 
-    /// Whether a part of the backbone is trained, too.
+    /// Whether a part of the backbone is trained, too: a flag or the settings file says so.
     pub(crate) fn unfreezes(&self) -> bool {
-        self.unfreeze.is_some()
+        let of_file = || {
+            let table: toml::Table =
+                toml::from_str(&fs::read_to_string(self.config.as_ref()?).ok()?).ok()?;
+            table.get("training")?.get("unfreeze").cloned()
+        };
+        // A file that cannot be read is reported where its settings are.
+        self.unfreeze.is_some() || of_file().is_some()
     }
 
     /// Puts defaults, file and flags together, for a head with a part of its backbone.

@@ -41,6 +41,16 @@ fn a_classifier_is_trained_resumed_and_used() {
     let refused = |more: &[&str], part: &str| fail(root, &[&SMALL[..], more].concat(), part);
     refused(&["--output", "other", "--patience", "2"], "--patience does not go with --unfreeze");
     refused(&["--output", "straight"], "straight holds a training already");
-    let many = ["train", "--dataset", "data", "--unfreeze", "20", "--output", "other"];
+    let alone = ["train", "--dataset", "data", "--output", "other", "--weights", "w.bpk"];
+    fail(root, &alone, "--weights goes with --unfreeze");
+    let metrics = fs::read_to_string(root.join("straight/metrics.json")).unwrap();
+    assert!(metrics.contains("\"weights\": null"));
+    let weights = ["--weights", "straight/mask_classifier.bpk"];
+    // The settings file says which training it is of.
+    let repeated = ["train", "--dataset", "data", "--config", "small.toml", "--output", "other"];
+    succeed(root, &[&repeated[..], &weights].concat());
+    let metrics = fs::read_to_string(root.join("other/metrics.json")).unwrap();
+    assert!(metrics.contains("straight/mask_classifier.bpk"), "{metrics}");
+    let many = ["train", "--dataset", "data", "--unfreeze", "20", "--output", "third"];
     fail(root, &many, "unfreeze is 20; it must be from 1 to 19");
 }
