@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use face_ssd::{WeightsSource, network::Res10Ssd};
+use face_ssd::{FaceDetectorConfig, WeightsSource, network::Res10Ssd};
 use fused_cpu::{Graph, Plan, Workspace};
 use mask_model::Backbone;
 use onnx_export::{Export, ExportOutput};
@@ -114,8 +114,9 @@ fn channels_first(args: &ServeArgs) -> [usize; 4] {
     [args.batch, 3, args.height, args.width]
 }
 
+/// The published network, which the peers run.
 fn face_network() -> anyhow::Result<Res10Ssd> {
-    Ok(Res10Ssd::load(&WeightsSource::Embedded, &Device::flex())?.0)
+    Ok(Res10Ssd::load(&FaceDetectorConfig::reference().weights, &Device::flex())?.0)
 }
 
 fn backbone() -> anyhow::Result<Backbone> {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use face_ssd::{WeightsSource, network::Res10Ssd};
+use face_ssd::{FaceDetectorConfig, WeightsSource, network::Res10Ssd};
 use fused_cpu::{Isa, Plan, Workspace};
 use mask_model::Backbone;
 use mask_tests::{max_difference, say};
@@ -36,17 +36,26 @@ fn relative(ours: &[f32], theirs: &[f32]) -> f32 {
 
 #[test]
 fn the_face_network_equals_flex() {
+    // The published network takes any size.
+    let weights = FaceDetectorConfig::reference().weights;
+    let (network, _) = Res10Ssd::load(&weights, &Device::flex()).unwrap();
+    the_plan_equals_flex(
+        &network,
+        &[[1, 300, 300], [1, 32, 48], [2, 97, 61], [1, 560, 373], [17, 40, 33]],
+    );
     let (network, _) = Res10Ssd::load(&WeightsSource::Embedded, &Device::flex()).unwrap();
+    the_plan_equals_flex(&network, &[[1, 304, 304], [1, 32, 48], [2, 96, 64], [17, 48, 32]]);
+}
+
+fn the_plan_equals_flex(network: &Res10Ssd, shapes: &[[usize; 3]]) {
     for isa in Isa::available() {
-        let plan = Plan::compile_for(isa, &network, [1, 3, 300, 300], |network, input| {
+        let plan = Plan::compile_for(isa, network, [1, 3, 32, 32], |network, input| {
             let output = network.forward(input);
             (output.box_deltas, output.class_logits)
         })
         .unwrap();
         let mut workspace = Workspace::new();
-        for [images, height, width] in
-            [[1, 300, 300], [1, 32, 48], [2, 97, 61], [1, 560, 373], [17, 40, 33]]
-        {
+        for &[images, height, width] in shapes {
             let shape = [images, height, width, 3];
             let input = noise(shape.iter().product(), 120.0);
             plan.run(&mut workspace, &input, shape).unwrap();

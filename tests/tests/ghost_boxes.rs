@@ -20,7 +20,7 @@ fn detections_and_ghosts(layout: Option<PriorLayout>, input_size: InputSize) -> 
         for path in images_in(&folder, None).unwrap().iter().step_by(10) {
             let image = decode_file(path, &DecodeLimits::default()).unwrap();
             let size = image.dimensions().into();
-            let mut batch = NetworkInput::new(input_size.for_image(size), NORMALIZATION);
+            let mut batch = NetworkInput::new(detector.input_size(size), NORMALIZATION);
             batch.push(&image).unwrap();
             for detection in &detector.detect_inputs(&batch).unwrap()[0] {
                 detections += 1;

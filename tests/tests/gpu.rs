@@ -47,7 +47,10 @@ fn outputs_on_an_adapter_equal_those_of_the_cpu() {
     for size in [InputSize::REFERENCE, InputSize::Fixed { width: 320, height: 240 }] {
         let [on_cpu, on_gpu] = [&cpu, &gpu].map(|device| {
             let (network, _) = Res10Ssd::load(&WeightsSource::Embedded, device).unwrap();
-            let mut batch = NetworkInput::new(size.for_image((512, 512).into()), NORMALIZATION);
+            let mut batch = NetworkInput::new(
+                size.for_image((512, 512).into(), network.input_step()),
+                NORMALIZATION,
+            );
             batch.push(&photo()).unwrap();
             let output = network.forward(tensor(&batch, device));
             (values(output.box_deltas), values(output.class_logits))

@@ -85,6 +85,8 @@ impl FaceDetectorConfig {
 pub struct FaceDetector {
     config: FaceDetectorConfig,
     runner: Runner<Res10Ssd, (Tensor<3>, Tensor<3>)>,
+    /// See [`Res10Ssd::input_step`].
+    input_step: u32,
     priors: PriorCache,
 }
 
@@ -124,14 +126,20 @@ impl FaceDetector {
             let SsdOutput { box_deltas, class_logits } = network.forward(input);
             (box_deltas, class_logits)
         };
+        let input_step = network.input_step();
         let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;
         let priors = PriorCache::new(layout);
-        Ok(Self { config, runner, priors })
+        Ok(Self { config, runner, input_step, priors })
     }
 
     /// The settings.
     pub fn config(&self) -> &FaceDetectorConfig {
         &self.config
+    }
+
+    /// The size at which an image enters the network.
+    pub fn input_size(&self, image: ImageSize) -> ImageSize {
+        self.config.input_size.for_image(image, self.input_step)
     }
 
     /// The faces in an image, highest score first.
@@ -158,7 +166,7 @@ impl FaceDetector {
             seen_in_parts[index] = !parts.is_empty();
             for rect in iter::once(PixelRect::of_image(size)).chain(parts) {
                 let input = ImageSize { width: rect.width, height: rect.height };
-                let input = self.config.input_size.for_image(input);
+                let input = self.input_size(input);
                 by_size.entry((input.width, input.height)).or_default().push((index, rect));
             }
         }

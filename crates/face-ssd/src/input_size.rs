@@ -40,18 +40,22 @@ impl InputSize {
     /// The reference's 300 x 300.
     pub const REFERENCE: Self = Self::Fixed { width: 300, height: 300 };
 
-    /// The size of the network's input for an image of the given size.
-    pub fn for_image(self, image: ImageSize) -> ImageSize {
-        match self {
-            Self::Fixed { width, height } => ImageSize { width, height },
+    /// The size of the network's input for an image of the given size. Sides are rounded to
+    /// multiples of `step` (see [`Res10Ssd::input_step`](crate::network::Res10Ssd::input_step)).
+    pub fn for_image(self, image: ImageSize, step: u32) -> ImageSize {
+        let (size, most) = match self {
+            Self::Fixed { width, height } => ((width.into(), height.into()), Self::MAX_SIDE),
             Self::LongSide(side) => {
                 let scale = f64::from(side) / f64::from(image.width.max(image.height).max(1));
-                let scaled = |length: u32| {
-                    ((f64::from(length) * scale).round() as u32).clamp(Self::MIN_SIDE, side)
-                };
-                ImageSize { width: scaled(image.width), height: scaled(image.height) }
+                ((f64::from(image.width) * scale, f64::from(image.height) * scale), side)
             }
-        }
+        };
+        let step = f64::from(step.max(1));
+        let rounded = |length: f64| {
+            let steps = (length / step).round().min((f64::from(most) / step).ceil());
+            ((steps * step) as u32).max(Self::MIN_SIDE)
+        };
+        ImageSize { width: rounded(size.0), height: rounded(size.1) }
     }
 
     /// Checks that the network can take inputs of this size.
@@ -130,9 +134,12 @@ mod tests {
     #[test]
     fn a_long_side_keeps_the_aspect_ratio_and_strips_stay_usable() {
         let size = InputSize::LongSide(480);
-        assert_eq!(size.for_image((1600, 1200).into()), (480, 360).into());
-        assert_eq!(size.for_image((200, 400).into()), (240, 480).into());
-        assert_eq!(size.for_image((20_000, 10).into()), (480, InputSize::MIN_SIDE).into());
-        assert_eq!(size.for_image((1, 1).into()), (480, 480).into());
+        assert_eq!(size.for_image((1600, 1200).into(), 1), (480, 360).into());
+        assert_eq!(size.for_image((200, 400).into(), 1), (240, 480).into());
+        assert_eq!(size.for_image((20_000, 10).into(), 1), (480, InputSize::MIN_SIDE).into());
+        assert_eq!(size.for_image((1, 1).into(), 1), (480, 480).into());
+        assert_eq!(size.for_image((640, 427).into(), 16), (480, 320).into());
+        assert_eq!(InputSize::LongSide(500).for_image((9, 9).into(), 16), (496, 496).into());
+        assert_eq!(InputSize::REFERENCE.for_image((640, 427).into(), 16), (304, 304).into());
     }
 }

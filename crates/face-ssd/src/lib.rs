@@ -37,4 +37,4 @@ pub use input_size::{InputSize, MEAN_BGR, NORMALIZATION};
 pub use postprocess::{Detection, PostprocessConfig};
 pub use priors::{MatchConfig, PriorBox, PriorBoxes, PriorLayout, PriorMatch, VARIANCES};
 pub use weights::{NETWORK_NAME, encode_weights};
-pub use weights_file::WeightsSource;
+pub use weights_file::{Precision, WeightsSource};

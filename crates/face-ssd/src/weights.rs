@@ -17,6 +17,9 @@ const EMBEDDED: Option<&[u8]> = None;
 /// are of the reference's boxes.
 pub(crate) const PRIORS_KEY: &str = "priors";
 
+/// A parameter of what the reference's network has not.
+const TOP_DOWN: &str = "top_down.conv.weight";
+
 /// The network as the bytes of a weights file.
 ///
 /// # Errors
@@ -50,6 +53,10 @@ impl Res10Ssd {
                 name.parse().map_err(|_| file.error(Problem::Metadata(PRIORS_KEY.to_owned())))?
             }
         };
-        Ok((file.load_into(Self::new(priors, device))?, priors))
+        let mut network = Self::new(priors, device);
+        if file.shape(TOP_DOWN).is_some() {
+            network = network.with_top_down(device);
+        }
+        Ok((file.load_into(network)?, priors))
     }
 }

@@ -15,7 +15,7 @@ use weights_file::{NamedTensor, named_tensors};
 use super::NetworkName;
 
 /// Side of the images that the face network is traced and checked with; others do as well.
-const FACE_SIDE: usize = 300;
+const FACE_SIDE: usize = 304;
 
 /// A network, traced.
 pub(super) struct Network {
@@ -72,15 +72,18 @@ impl Network {
             // Users of the file get probabilities, as OpenCV's network yields them.
             (box_deltas, burn::tensor::activation::softmax(class_logits, 2))
         };
-        let preprocessing = "BGR, bilinear, less the mean 104, 177, 123; decode the locations with \
-                             the prior boxes of face-ssd";
+        let preprocessing = format!(
+            "BGR, bilinear, less the mean 104, 177, 123, sides multiples of {}; decode the locations \
+             with the prior boxes of face-ssd",
+            network.input_step()
+        );
         Ok(Self {
             name: "face-detector",
             graph: Graph::trace(&network, [1, 3, FACE_SIDE, FACE_SIDE], forward)?,
             tensors: named_tensors(&network),
             metadata: vec![
                 ("classes", r#"["background","face"]"#.to_owned()),
-                ("preprocessing", preprocessing.to_owned()),
+                ("preprocessing", preprocessing),
                 ("priors", priors.to_string()),
             ],
             side: FACE_SIDE,

@@ -1,6 +1,7 @@
 //! The network: a ResNet-10 trunk with pre-activated blocks, four extra feature maps and an SSD
 //! head on six maps. Written after `deploy.prototxt` of OpenCV's face detector; batch norms that
-//! follow a convolution are folded into it, the others are `ChannelAffine`.
+//! follow a convolution are folded into it, the others are `ChannelAffine`. What OpenCV's network has
+//! not: the second map may add to the first.
 
 mod basic_block;
 mod channel_affine;
@@ -9,6 +10,7 @@ mod l2_norm;
 mod multibox_head;
 mod pre_activation_block;
 mod stem;
+mod top_down;
 
 use basic_block::BasicBlock;
 use channel_affine::ChannelAffine;
@@ -17,6 +19,7 @@ use l2_norm::L2Norm;
 use multibox_head::MultiBoxHead;
 use pre_activation_block::{PreActivationBlock, PreActivationBlockConfig};
 use stem::Stem;
+use top_down::TopDown;
 
 use burn::{
     module::Module,
@@ -61,6 +64,7 @@ pub struct Res10Ssd {
     final_norm: ChannelAffine,
     extras: Vec<ExtraLayer>,
     l2_norm: L2Norm,
+    top_down: Option<TopDown>,
     heads: Vec<MultiBoxHead>,
 }
 
@@ -86,8 +90,8 @@ pub struct FeatureMaps {
     pub layer_256: Tensor<4>,
     /// `layer_512_1_sum`, before the last batch norm.
     pub layer_512: Tensor<4>,
-    /// The six maps that the heads read: `conv4_3_norm`, `fc7` (`last_relu`), `conv6_2` to
-    /// `conv9_2`.
+    /// The six maps that the heads read: `conv4_3_norm` with what the second adds to it, `fc7`
+    /// (`last_relu`), `conv6_2` to `conv9_2`.
     pub maps: [Tensor<4>; 6],
 }
 
@@ -104,6 +108,7 @@ impl Res10Ssd {
             final_norm: ChannelAffine::new(256, device),
             extras: EXTRAS.map(|layer| layer.init(device)).into(),
             l2_norm: L2Norm::new(MAP_CHANNELS[0], device),
+            top_down: None,
             heads: MAP_CHANNELS
                 .iter()
                 .zip(priors.cell_priors())
@@ -124,7 +129,21 @@ impl Res10Ssd {
         Self { heads: heads.collect(), ..self }
     }
 
-    /// Runs the network on `[batch, 3, height, width]`: BGR, 0 to 255 less [`crate::MEAN_BGR`].
+    /// The network in which the second map adds to the first: as yet nothing, if it did not.
+    pub fn with_top_down(self, device: &Device) -> Self {
+        let [first, second, ..] = MAP_CHANNELS;
+        let top_down = self.top_down.unwrap_or_else(|| TopDown::new(second, first, device));
+        Self { top_down: Some(top_down), ..self }
+    }
+
+    /// Sides of inputs are multiples of this: where one map adds to another, that must be twice as
+    /// large.
+    pub fn input_step(&self) -> u32 {
+        if self.top_down.is_some() { 16 } else { 1 }
+    }
+
+    /// Runs the network on `[batch, 3, height, width]`: BGR, 0 to 255 less [`crate::MEAN_BGR`],
+    /// height and width multiples of [`Res10Ssd::input_step`].
     pub fn forward(&self, input: Tensor<4>) -> SsdOutput {
         let maps = self.features(input).maps;
         let (deltas, logits): (Vec<_>, Vec<_>) =
@@ -141,8 +160,12 @@ impl Res10Ssd {
         let (activated_128, layer_256) = self.block_256.forward(layer_128.clone());
         let (_, layer_512) = self.block_512.forward(layer_256.clone());
 
-        let first = self.l2_norm.forward(activated_128);
         let second = relu(self.final_norm.forward(layer_512.clone()));
+        let first = self.l2_norm.forward(activated_128);
+        let first = match &self.top_down {
+            Some(top_down) => first + top_down.forward(second.clone()),
+            None => first,
+        };
         let mut previous = second.clone();
         let mut next = |extra: &ExtraLayer| {
             previous = extra.forward(previous.clone());

@@ -36,6 +36,9 @@ pub struct FaceTrainingConfig {
     pub start: Start,
     /// The prior boxes. Default: [`PriorLayout::Squares`].
     pub priors: PriorLayout,
+    /// Whether the second feature map adds to the first, also if that of the weights of the start does
+    /// not. Default: yes.
+    pub top_down: bool,
     /// Leading parts of the paths of parameters that do not change, such as `stem`. Default: the input's
     /// factors and offsets, whose gradients alone would cost a sixth of a step.
     pub frozen: Vec<String>,
@@ -76,6 +79,7 @@ impl Default for FaceTrainingConfig {
         Self {
             start: Start::Weights,
             priors: PriorLayout::Squares,
+            top_down: true,
             frozen: vec!["stem.input".to_owned()],
             epochs: 20,
             samples_per_epoch: 3200,

@@ -36,7 +36,9 @@ impl Start {
             Self::Scratch => {
                 let rng = trainer::generator(config.seed, u64::MAX);
                 let mut first = FirstWeights { rng, path: Vec::new() };
-                Ok(Res10Ssd::new(config.priors, device).map(&mut first))
+                let network = Res10Ssd::new(config.priors, device);
+                Ok(if config.top_down { network.with_top_down(device) } else { network }
+                    .map(&mut first))
             }
             Self::Weights => {
                 let (network, trained) = Res10Ssd::load(weights, device)?;
@@ -55,6 +57,9 @@ impl Start {
                     }
                     _ => Ok(network),
                 }
+                .map(|network| {
+                    if config.top_down { network.with_top_down(device) } else { network }
+                })
             }
         }
     }
