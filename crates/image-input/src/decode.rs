@@ -12,17 +12,19 @@ use image::{
     RgbImage, error::ImageFormatHint,
 };
 
+use crate::{FileKind, OtherKind};
+
 /// Limits on what decoding an image may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
     /// Maximum number of pixels (width times height). An image that claims more is refused before anything is
-    /// decoded. Default: 100 million.
+    /// decoded. Default: 256 million, more than the largest sensors of phones.
     pub max_pixels: u64,
 }
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self { max_pixels: 100_000_000 }
+        Self { max_pixels: 256_000_000 }
     }
 }
 
@@ -49,6 +51,9 @@ pub enum DecodeError {
     /// The content is of no known image format, whatever the name says.
     #[error("not an image: unknown format")]
     NotAnImage,
+    /// The content is known, but nothing that is decoded here.
+    #[error("{}", other_kind(.0))]
+    Other(OtherKind),
     /// The format, or this variety of it, has no decoder here.
     #[error("unsupported image format ({0}); convert it to JPEG or PNG")]
     Unsupported(String),
@@ -96,7 +101,7 @@ pub fn decode_file(path: &Path, limits: &DecodeLimits) -> Result<RgbImage, Image
 
 /// Decodes an image in memory, as [`decode_file`].
 ///
-/// `extension` is only looked at for TGA, which cannot be told by its content.
+/// `extension` is only looked at for TGA and camera raw files, which cannot be told by their content.
 ///
 /// # Errors
 /// If `bytes` are not an image, are damaged, or are beyond `limits`.
@@ -108,11 +113,11 @@ pub fn decode(
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
-    let format = image::guess_format(bytes).ok().or_else(|| {
-        let by_name = ImageFormat::from_extension(extension?);
-        by_name.filter(|format| *format == ImageFormat::Tga)
-    });
-    let format = format.ok_or(DecodeError::NotAnImage)?;
+    let format = match FileKind::of(bytes, extension) {
+        FileKind::Image(format) => format,
+        FileKind::Other(kind) => return Err(DecodeError::Other(kind)),
+        FileKind::Unknown => return Err(DecodeError::NotAnImage),
+    };
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
         let (format, reason) = ("JPEG".to_owned(), "the file ends before the image".to_owned());
         return Err(DecodeError::Damaged { format, reason });
@@ -138,6 +143,13 @@ pub fn decode(
     let mut image = DynamicImage::from_decoder(decoder).map_err(problem)?;
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
+}
+
+fn other_kind(kind: &OtherKind) -> String {
+    match kind.remedy() {
+        Some(remedy) => format!("{kind} is not decoded here; {remedy}"),
+        None => format!("not an image but {kind}"),
+    }
 }
 
 fn decode_problem(error: CodecError, format: ImageFormat) -> DecodeError {

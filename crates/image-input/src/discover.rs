@@ -1,49 +1,161 @@
 //! Finding the images in a folder.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use image::ImageFormat;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
-/// A folder that cannot be searched.
+use crate::{FileKind, OtherKind};
+
+/// Something in a folder that cannot be looked at.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: cannot be searched: {source}", path.display())]
+#[error("{}: {reason}", path.display())]
 pub struct DiscoverError {
-    /// The folder.
+    /// The folder, file or link.
     pub path: PathBuf,
     /// Why not.
-    pub source: std::io::Error,
+    pub reason: String,
 }
 
-/// Whether a file's name has the extension of an image format that can be read.
-pub fn is_image_name(path: &Path) -> bool {
-    ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled())
+/// What a folder and the folders in it hold.
+#[derive(Debug, Default)]
+pub struct FolderImages {
+    /// The image files, and what cannot be looked at, in the order of the paths.
+    pub entries: Vec<Result<PathBuf, DiscoverError>>,
+    /// What was left out.
+    pub skipped: Skipped,
 }
 
-/// The image files in `folder` and the folders in it, sorted by path, known by their names.
+/// Files that were left out, counted by what they are.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    others: BTreeMap<OtherKind, usize>,
+    system: usize,
+    unknown: usize,
+}
+
+impl Skipped {
+    /// Whether nothing was left out.
+    pub fn is_empty(&self) -> bool {
+        self == &Self::default()
+    }
+
+    /// Adds what another folder left out.
+    pub fn add(&mut self, other: Self) {
+        for (kind, count) in other.others {
+            *self.others.entry(kind).or_default() += count;
+        }
+        self.system += other.system;
+        self.unknown += other.unknown;
+    }
+}
+
+impl fmt::Display for Skipped {
+    /// `3 x HEIC (convert it to JPEG ...), 12 that are no images`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        let mut documents = self.unknown;
+        for (kind, count) in &self.others {
+            match kind.remedy() {
+                Some(remedy) => parts.push(format!("{count} x {kind} ({remedy})")),
+                None => documents += count,
+            }
+        }
+        if documents > 0 {
+            parts.push(format!("{documents} that are no images"));
+        }
+        if self.system > 0 {
+            parts.push(format!("{} of the operating system's", self.system));
+        }
+        write!(f, "{}", parts.join(", "))
+    }
+}
+
+/// Whether a file or folder is one that operating systems and programs leave behind: thumbnails,
+/// settings of windows, other halves of files from macOS, bins, saved states of notebooks.
+pub fn is_system_name(name: &std::ffi::OsStr) -> bool {
+    const NAMES: [&str; 12] = [
+        "Thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        ".DS_Store",
+        "__MACOSX",
+        ".ipynb_checkpoints",
+        ".Spotlight-V100",
+        ".Trashes",
+        ".fseventsd",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "@eaDir",
+    ];
+    let name = name.to_string_lossy();
+    name.starts_with("._") || NAMES.iter().any(|known| known.eq_ignore_ascii_case(&name))
+}
+
+/// Whether the extension alone says that a file is an image.
+fn is_image_name(path: &Path) -> bool {
+    let readable = ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled());
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    readable || ["jpe", "jif", "dib"].iter().any(|known| extension == *known)
+}
+
+/// The images in `folder` and the folders in it, in the order of their paths.
 ///
-/// Links are followed. The folder `except` is left out.
-///
-/// # Errors
-/// If a folder cannot be read, or a link points back up.
-pub fn images_in(folder: &Path, except: Option<&Path>) -> Result<Vec<PathBuf>, DiscoverError> {
+/// Files with an image's extension count as images; what others are, their first bytes say. Links are
+/// followed; those that lead nowhere or back up, and folders that cannot be read, are errors among the
+/// entries. The folder `except` is left out, and so is what operating systems leave behind.
+pub fn images_in(folder: &Path, except: Option<&Path>) -> FolderImages {
     let except = except.and_then(|path| path.canonicalize().ok());
     let excluded =
         |path: &Path| except.is_some() && path.canonicalize().ok().as_deref() == except.as_deref();
-    let entries = WalkDir::new(folder)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| !(entry.file_type().is_dir() && excluded(entry.path())));
-    let mut images = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| DiscoverError {
-            path: error.path().unwrap_or(folder).to_path_buf(),
-            source: error.into(),
-        })?;
-        if entry.file_type().is_file() && is_image_name(entry.path()) {
-            images.push(entry.into_path());
+    let (mut found, mut system) = (FolderImages::default(), 0);
+    let counts = |entry: &DirEntry| {
+        // The folder that was asked for may be called anything.
+        let is_system = entry.depth() > 0 && is_system_name(entry.file_name());
+        system += usize::from(is_system);
+        !is_system && !(entry.file_type().is_dir() && excluded(entry.path()))
+    };
+    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
+    for entry in walk.into_iter().filter_entry(counts) {
+        match entry {
+            Err(error) => found.entries.push(Err(discover_error(&error, folder))),
+            Ok(entry) if !entry.file_type().is_file() => {}
+            Ok(entry) => found.add(entry.into_path()),
         }
     }
-    Ok(images)
+    found.skipped.system = system;
+    found
+}
+
+impl FolderImages {
+    fn add(&mut self, path: PathBuf) {
+        if is_image_name(&path) {
+            return self.entries.push(Ok(path));
+        }
+        match FileKind::of_file(&path) {
+            Ok(FileKind::Image(_)) => self.entries.push(Ok(path)),
+            Ok(FileKind::Other(kind)) => *self.skipped.others.entry(kind).or_default() += 1,
+            Ok(FileKind::Unknown) => self.skipped.unknown += 1,
+            Err(error) => {
+                let reason = format!("cannot be read: {error}");
+                self.entries.push(Err(DiscoverError { path, reason }));
+            }
+        }
+    }
+}
+
+/// What is wrong with an entry of a folder, in words.
+fn discover_error(error: &walkdir::Error, folder: &Path) -> DiscoverError {
+    let path = error.path().unwrap_or(folder).to_path_buf();
+    let reason = match (error.loop_ancestor(), error.io_error()) {
+        (Some(ancestor), _) => format!("a link that leads back up to {}", ancestor.display()),
+        (None, Some(error)) if path.is_symlink() => format!("a link that leads nowhere: {error}"),
+        (None, Some(error)) => format!("cannot be read: {error}"),
+        (None, None) => error.to_string(),
+    };
+    DiscoverError { path, reason }
 }

@@ -20,10 +20,12 @@
 
 mod decode;
 mod discover;
+mod format;
 mod network_input;
 mod view;
 
 pub use decode::{DecodeError, DecodeLimits, ImageError, decode, decode_file};
-pub use discover::{DiscoverError, images_in, is_image_name};
+pub use discover::{DiscoverError, FolderImages, Skipped, images_in, is_system_name};
+pub use format::{FileKind, OtherKind};
 pub use network_input::{NetworkInput, Normalization};
 pub use view::{ImageView, PixelFormat, ViewError};

@@ -32,14 +32,18 @@ pub(crate) fn plan(folder: &Path, inputs: &[Input]) -> anyhow::Result<Vec<Option
         .iter()
         .filter_map(|input| match input {
             Input::Image { path, .. } => path.canonicalize().ok(),
-            Input::Failed { .. } => None,
+            Input::Bytes(_) | Input::Failed { .. } => None,
         })
         .collect();
     let mut planned = Vec::with_capacity(inputs.len());
     for input in inputs {
-        let Input::Image { relative, .. } = input else {
-            planned.push(None);
-            continue;
+        let relative = match input {
+            Input::Image { relative, .. } => relative,
+            Input::Bytes(_) => Path::new("stdin"),
+            Input::Failed { .. } => {
+                planned.push(None);
+                continue;
+            }
         };
         let wanted = folder.join(with_writable_extension(relative));
         let mut target = wanted.clone();

@@ -40,10 +40,14 @@ Examples:
 /// Arguments of `detect`.
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
-    /// Images, folders (searched recursively), patterns such as 'a/*.jpg', or - for a list of
-    /// paths on standard input, one per line.
+    /// Images, folders (searched recursively), patterns such as 'a/*.jpg', or - for standard input:
+    /// an image, or a list of paths, one per line.
     #[arg(required = true, value_name = "PHOTO")]
     pub(crate) inputs: Vec<PathBuf>,
+
+    /// Paths on standard input are separated by zero bytes, as `find -print0` writes them.
+    #[arg(short = '0', long)]
+    pub(crate) null: bool,
 
     /// Write images with boxes and labels into this folder, in the folders of the input.
     #[arg(short, long, value_name = "DIR")]

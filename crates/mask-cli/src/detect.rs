@@ -12,14 +12,14 @@ use std::{
 use anyhow::{Context, bail};
 use detection_schema::{ImageRecord, Outcome};
 use image::RgbImage;
-use image_input::{DecodeLimits, ImageView, decode_file};
+use image_input::{DecodeError, DecodeLimits, ImageView, decode, decode_file};
 use mask_detector::{Annotator, FaceDetection, MaskDetector, MaskDetectorConfig, WeightsSource};
 
 use crate::{
     annotated_output,
     args::{DetectArgs, Format},
     format::{Printer, printer},
-    inputs::{self, Input},
+    inputs::{Input, Inputs, Reading, STDIN_NAME},
     interrupt::Interrupt,
     progress::Progress,
     timing::{StageTimes, Timing},
@@ -37,7 +37,8 @@ const INTERRUPTED: u8 = 130;
 /// # Errors
 /// For what must be right before any work: arguments, output folder, device, weights.
 pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
-    let inputs = inputs::expand(&args.inputs, args.output.as_deref())?;
+    let reading = Reading { except: args.output.as_deref(), null: args.null };
+    let Inputs { inputs, skipped } = reading.expand(&args.inputs)?;
     if inputs.is_empty() {
         bail!("no images given: the list on standard input is empty");
     }
@@ -92,6 +93,9 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     });
     session.timing.total = start.elapsed();
     session.progress.finish();
+    if !skipped.is_empty() {
+        session.progress.report(format_args!("left out: {skipped}"));
+    }
     if let Err(error) = result {
         return output_failed(&error);
     }
@@ -151,14 +155,26 @@ fn decode_all(
         let (path, image) = match input {
             Input::Failed { path, error } => (path, Err(error)),
             Input::Image { path, .. } => {
-                let image = decode_file(&path, limits).map_err(|error| error.problem.to_string());
-                (path, image)
+                let image = decode_file(&path, limits);
+                (path, image.map_err(|error| decode_error(&error.problem)))
+            }
+            Input::Bytes(bytes) => {
+                let image = decode(&bytes, None, limits).map_err(|error| decode_error(&error));
+                (STDIN_NAME.into(), image)
             }
         };
         let decoded = Decoded { path, target, image, time: start.elapsed() };
         if interrupt.pressed() || sender.send(decoded).is_err() {
             return;
         }
+    }
+}
+
+/// What is wrong with an image, with the flag that helps.
+fn decode_error(error: &DecodeError) -> String {
+    match error {
+        DecodeError::TooLarge { .. } => format!("{error} (--max-megapixels)"),
+        _ => error.to_string(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! From the arguments to the list of images.
 
 use std::{
-    io::{self, BufRead},
-    path::{Path, PathBuf},
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
 };
 
-use anyhow::Context;
-use image_input::images_in;
+use anyhow::{Context, bail};
+use glob::Pattern;
+use image_input::{FileKind, Skipped, images_in};
 
 /// An image to work on, or a reason why an argument yields none.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) enum Input {
         /// Its place below the argument that named it, for a drawn image.
         relative: PathBuf,
     },
+    /// An image on standard input.
+    Bytes(Vec<u8>),
     /// An argument that names nothing.
     Failed {
         /// The argument.
@@ -27,68 +30,167 @@ pub(crate) enum Input {
     },
 }
 
-/// The images that the arguments name, in their order; folders are searched, but not `except`.
-///
-/// # Errors
-/// If standard input cannot be read.
-pub(crate) fn expand(arguments: &[PathBuf], except: Option<&Path>) -> anyhow::Result<Vec<Input>> {
-    let mut inputs = Vec::new();
-    for argument in arguments {
-        if argument.as_os_str() == "-" {
-            for path in stdin_paths()? {
-                expand_one(&path, except, &mut inputs);
-            }
-        } else {
-            expand_one(argument, except, &mut inputs);
-        }
-    }
-    Ok(inputs)
+/// What an image on standard input is called.
+pub(crate) const STDIN_NAME: &str = "-";
+
+/// All that the arguments name.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    /// The images, in the order of the arguments.
+    pub(crate) inputs: Vec<Input>,
+    /// What was left out in folders.
+    pub(crate) skipped: Skipped,
 }
 
-fn expand_one(argument: &Path, except: Option<&Path>, inputs: &mut Vec<Input>) {
-    let failed = |error: String| Input::Failed { path: argument.to_path_buf(), error };
-    if argument.is_dir() {
-        match images_in(argument, except) {
-            Ok(images) if images.is_empty() => {
-                inputs.push(failed("no images in this folder".to_owned()));
+/// How arguments are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    /// A folder that is left out.
+    pub(crate) except: Option<&'a Path>,
+    /// Whether the list on standard input separates paths by zero bytes.
+    pub(crate) null: bool,
+}
+
+impl Reading<'_> {
+    /// The images that the arguments name, in their order; folders are searched.
+    ///
+    /// # Errors
+    /// If standard input cannot be read, or is neither an image nor a list.
+    pub(crate) fn expand(self, arguments: &[PathBuf]) -> anyhow::Result<Inputs> {
+        let mut found = Inputs::default();
+        for argument in arguments {
+            if argument.as_os_str() == "-" {
+                self.expand_stdin(&mut found)?;
+            } else {
+                self.expand_one(argument, &mut found);
             }
-            Ok(images) => inputs.extend(images.into_iter().map(|path| {
-                let relative = path.strip_prefix(argument).unwrap_or(&path).to_path_buf();
-                Input::Image { path, relative }
-            })),
-            Err(error) => inputs.push(failed(error.to_string())),
         }
-        return;
+        Ok(found)
     }
-    match argument.to_str() {
-        Some(pattern) if !argument.exists() && pattern.contains(['*', '?', '[']) => {
-            expand_pattern(pattern, except, inputs, failed);
+
+    fn expand_stdin(self, found: &mut Inputs) -> anyhow::Result<()> {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+        if FileKind::of(&bytes, None) != FileKind::Unknown {
+            found.inputs.push(Input::Bytes(bytes));
+            return Ok(());
         }
-        _ => inputs.push(image(argument.to_path_buf())),
+        if !self.null && bytes.contains(&0) {
+            bail!(
+                "standard input is neither an image nor a list of paths, one per line; with `find \
+                 -print0`, give -0"
+            );
+        }
+        for path in listed_paths(&bytes, self.null) {
+            self.expand_one(&path, found);
+        }
+        Ok(())
+    }
+
+    fn expand_one(self, argument: &Path, found: &mut Inputs) {
+        if argument.is_dir() {
+            return self.expand_folder(argument, found);
+        }
+        match argument.to_str() {
+            Some(pattern) if !argument.exists() && pattern.contains(['*', '?', '[']) => {
+                self.expand_pattern(argument, found);
+            }
+            Some(text) if !argument.exists() => match stream_remedy(text) {
+                Some(remedy) => {
+                    let (path, error) = (argument.to_path_buf(), format!("not an image; {remedy}"));
+                    found.inputs.push(Input::Failed { path, error });
+                }
+                None => found.inputs.push(image(argument.to_path_buf())),
+            },
+            _ => found.inputs.push(image(argument.to_path_buf())),
+        }
+    }
+
+    fn expand_folder(self, folder: &Path, found: &mut Inputs) {
+        let contents = images_in(folder, self.except);
+        let empty = contents.entries.is_empty();
+        for entry in contents.entries {
+            found.inputs.push(match entry {
+                Ok(path) => {
+                    let relative = path.strip_prefix(folder).unwrap_or(&path).to_path_buf();
+                    Input::Image { path, relative }
+                }
+                Err(error) => Input::Failed { path: error.path, error: error.reason },
+            });
+        }
+        found.skipped.add(contents.skipped);
+        if empty {
+            let (path, error) = (folder.to_path_buf(), "no images in this folder".to_owned());
+            found.inputs.push(Input::Failed { path, error });
+        }
+    }
+
+    fn expand_pattern(self, argument: &Path, found: &mut Inputs) {
+        let failed = |error: String| Input::Failed { path: argument.to_path_buf(), error };
+        let paths = match glob::glob(&pattern(argument)) {
+            Ok(paths) => paths,
+            Err(error) => return found.inputs.push(failed(format!("invalid pattern: {error}"))),
+        };
+        let before = found.inputs.len();
+        for path in paths {
+            match path {
+                Ok(path) if path.is_dir() => self.expand_folder(&path, found),
+                Ok(path) => found.inputs.push(image(path)),
+                Err(error) => found.inputs.push(failed(error.to_string())),
+            }
+        }
+        if found.inputs.len() == before {
+            found.inputs.push(failed("no file matches this pattern".to_owned()));
+        }
     }
 }
 
-fn expand_pattern(
-    pattern: &str,
-    except: Option<&Path>,
-    inputs: &mut Vec<Input>,
-    failed: impl Fn(String) -> Input,
-) {
-    let paths = match glob::glob(pattern) {
-        Ok(paths) => paths,
-        Err(error) => return inputs.push(failed(format!("invalid pattern: {error}"))),
+/// A pattern as people mean it: folders that exist are taken literally, brackets and all, and the
+/// extension in either case.
+fn pattern(argument: &Path) -> String {
+    let (mut literal, mut pattern) = (PathBuf::new(), PathBuf::new());
+    for component in argument.components() {
+        literal.push(component);
+        match component {
+            Component::Normal(name) if literal.exists() => {
+                pattern.push(Pattern::escape(&name.to_string_lossy()));
+            }
+            other => pattern.push(other),
+        }
+    }
+    let pattern = pattern.to_string_lossy().into_owned();
+    let Some((stem, extension)) = pattern.rsplit_once('.') else { return pattern };
+    if !extension.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+        return pattern;
+    }
+    let either = |letter: char| match letter.is_ascii_alphabetic() {
+        true => format!("[{}{}]", letter.to_ascii_lowercase(), letter.to_ascii_uppercase()),
+        false => letter.to_string(),
     };
-    let before = inputs.len();
-    for path in paths {
-        match path {
-            Ok(path) if path.is_dir() => expand_one(&path, except, inputs),
-            Ok(path) => inputs.push(image(path)),
-            Err(error) => inputs.push(failed(error.to_string())),
-        }
+    format!("{stem}.{}", extension.chars().map(either).collect::<String>())
+}
+
+/// What helps who names a stream, a page or a camera where an image should be.
+fn stream_remedy(argument: &str) -> Option<String> {
+    if let Some((scheme, _)) = argument.split_once("://") {
+        return Some(match scheme {
+            "http" | "https" => format!(
+                "fetch it first: `curl -sL '{argument}' | mask-cli detect -`, or save it and give the file"
+            ),
+            "file" => "give the path without `file://`".to_owned(),
+            _ => format!(
+                "take images out of the stream first, for example with `ffmpeg -i '{argument}' -vf fps=1 \
+                 %06d.jpg`"
+            ),
+        });
     }
-    if inputs.len() == before {
-        inputs.push(failed("no file matches this pattern".to_owned()));
-    }
+    let is_camera = !argument.is_empty() && argument.chars().all(|digit| digit.is_ascii_digit());
+    is_camera.then(|| {
+        format!(
+            "take a photograph with the camera first, for example with `ffmpeg -f v4l2 -i \
+             /dev/video{argument} -frames:v 1 photo.jpg`"
+        )
+    })
 }
 
 fn image(path: PathBuf) -> Input {
@@ -96,28 +198,24 @@ fn image(path: PathBuf) -> Input {
     Input::Image { path, relative }
 }
 
-/// The paths on standard input, one per line.
-fn stdin_paths() -> anyhow::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for line in io::stdin().lock().split(b'\n') {
-        let mut line = line.context("cannot read the list of images on standard input")?;
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-        if !line.is_empty() {
-            paths.push(path_of(line));
-        }
-    }
-    Ok(paths)
+/// The paths of a list, one per line or, if `null`, separated by zero bytes.
+fn listed_paths(bytes: &[u8], null: bool) -> Vec<PathBuf> {
+    let separator = if null { 0 } else { b'\n' };
+    let lines = bytes.split(|byte| *byte == separator);
+    let lines = lines.map(|line| match line {
+        [line @ .., b'\r'] if !null => line,
+        line => line,
+    });
+    lines.filter(|line| !line.is_empty()).map(path_of).collect()
 }
 
 #[cfg(unix)]
-fn path_of(bytes: Vec<u8>) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt;
-    std::ffi::OsString::from_vec(bytes).into()
+fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(bytes).into()
 }
 
 #[cfg(not(unix))]
-fn path_of(bytes: Vec<u8>) -> PathBuf {
-    String::from_utf8_lossy(&bytes).into_owned().into()
+fn path_of(bytes: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(bytes).into_owned().into()
 }

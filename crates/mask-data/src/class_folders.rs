@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
+use image_input::is_system_name;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::{DatasetError, LabeledSet, Sample};
 
 /// Lists a data set: each folder in `root` is a class, each file in it or below a sample.
 ///
-/// Names say nothing about formats: every file counts but hidden ones. Whether it can be read is
-/// for [`inspect`](crate::inspect) to say. Links are followed.
+/// Names say nothing about formats: every file counts but hidden ones and what operating systems leave
+/// behind. Whether it can be read is for [`inspect`](crate::inspect) to say, also of links that lead
+/// nowhere and folders that cannot be read. Links are followed.
 ///
 /// # Errors
 /// If `root` is not a folder or cannot be read, holds fewer than two classes or a class without files.
@@ -26,28 +28,34 @@ pub(crate) fn any_class_folders(root: &Path) -> Result<LabeledSet, DatasetError>
     }
     let mut set = LabeledSet::default();
     for folder in entries(root, 1) {
-        let folder = folder?;
+        let folder = folder.map_err(|error| DatasetError::Unreadable {
+            path: error.path().unwrap_or(root).to_path_buf(),
+            reason: error.io_error().map_or_else(|| error.to_string(), ToString::to_string),
+        })?;
         if !folder.file_type().is_dir() {
             continue;
         }
         let class = set.classes.len();
         set.classes.push(folder.file_name().to_string_lossy().into_owned());
         for file in entries(folder.path(), usize::MAX) {
-            let file = file?;
-            if file.file_type().is_file() {
-                set.samples.push(Sample { image: file.into_path(), region: None, class });
-            }
+            let image = match file {
+                Ok(file) if file.file_type().is_file() => Some(file.into_path()),
+                Ok(_) => None,
+                // It counts as an image that cannot be read.
+                Err(error) => error.path().map(Path::to_path_buf),
+            };
+            set.samples.extend(image.map(|image| Sample { image, region: None, class }));
         }
     }
     Ok(set)
 }
 
-/// What is in a folder, down to a depth, hidden things left out, in the order of the names.
-fn entries(
-    folder: &Path,
-    depth: usize,
-) -> impl Iterator<Item = Result<DirEntry, DatasetError>> + use<'_> {
-    let hidden = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with('.');
+/// What is in a folder, down to a depth, in the order of the names; hidden things and what operating
+/// systems leave behind are not.
+fn entries(folder: &Path, depth: usize) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
+    let hidden = |entry: &DirEntry| {
+        entry.file_name().to_string_lossy().starts_with('.') || is_system_name(entry.file_name())
+    };
     WalkDir::new(folder)
         .min_depth(1)
         .max_depth(depth)
@@ -55,10 +63,4 @@ fn entries(
         .sort_by_file_name()
         .into_iter()
         .filter_entry(move |entry| !hidden(entry))
-        .map(move |entry| {
-            entry.map_err(|error| DatasetError::Unreadable {
-                path: error.path().unwrap_or(folder).to_path_buf(),
-                reason: error.io_error().map_or_else(|| error.to_string(), ToString::to_string),
-            })
-        })
 }

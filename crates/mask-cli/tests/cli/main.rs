@@ -3,4 +3,5 @@
 
 mod bad_input;
 mod detect;
+mod inputs;
 mod support;
