@@ -7,7 +7,7 @@ use face_ssd::{
     PriorBoxes, PriorLayout, VARIANCES,
     network::{Res10Ssd, SsdOutput},
 };
-use image_input::{DecodeLimits, NetworkInput, decode_file};
+use image_input::{DecodeOptions, NetworkInput, decode_file};
 use mask_tests::{IMAGES, every, exact_model, golden, max_difference, resized_bgr, root, say};
 use weights_file::WeightsFile;
 
@@ -169,7 +169,7 @@ fn same_rows(ours: &[Detection], expected: &[[f32; 7]], tolerance: f32) {
 fn inputs_equal_opencv() {
     for name in IMAGES {
         let file = root().join(format!("examples/{name}.jpg"));
-        let image = decode_file(&file, &DecodeLimits::default()).unwrap();
+        let image = decode_file(&file, &DecodeOptions::default()).unwrap().image;
         let mut batch = NetworkInput::new((300, 300), NORMALIZATION);
         batch.push(&image).unwrap();
         let theirs: Vec<f32> = resized_bgr(name)

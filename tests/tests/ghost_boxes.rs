@@ -3,7 +3,7 @@
 
 use burn::tensor::Device;
 use face_ssd::{FaceDetector, FaceDetectorConfig, InputSize, NORMALIZATION, PriorLayout};
-use image_input::{DecodeLimits, NetworkInput, decode_file, images_in};
+use image_input::{DecodeOptions, NetworkInput, decode_file, images_in};
 use mask_tests::{say, shared};
 
 /// Detections above 0.5, and how many of them lie outside the image.
@@ -18,7 +18,7 @@ fn detections_and_ghosts(layout: Option<PriorLayout>, input_size: InputSize) -> 
     let (mut detections, mut ghosts) = (0, 0);
     for folder in [photographs, faces] {
         for path in images_in(&folder, None).entries.iter().flatten().step_by(10) {
-            let image = decode_file(path, &DecodeLimits::default()).unwrap();
+            let image = decode_file(path, &DecodeOptions::default()).unwrap().image;
             let size = image.dimensions().into();
             let mut batch = NetworkInput::new(detector.input_size(size), NORMALIZATION);
             batch.push(&image).unwrap();

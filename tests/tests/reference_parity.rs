@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use geometry::UnitBox;
-use image_input::{DecodeLimits, decode_file};
+use image_input::{DecodeOptions, decode_file};
 use mask_detector::{FaceDetectorConfig, MaskClassifierConfig, MaskDetector};
 use mask_tests::{reference_head, say, shared};
 use serde::Deserialize;
@@ -38,8 +38,8 @@ fn detections_and_labels_equal_the_reference() {
     let (mut total, mut found, mut labelled) = (0, 0, 0);
     for line in fs::read_to_string(recorded).unwrap().lines() {
         let recorded: Recorded = serde_json::from_str(line).unwrap();
-        let image = decode_file(&data.join(Path::new(&recorded.image)), &DecodeLimits::default());
-        let image = image.unwrap();
+        let image = decode_file(&data.join(Path::new(&recorded.image)), &DecodeOptions::default());
+        let image = image.unwrap().image;
         assert_eq!(image.dimensions(), (recorded.width, recorded.height), "{}", recorded.image);
         let ours = detector.detect(&image).unwrap();
         let size = image.dimensions().into();

@@ -1,7 +1,7 @@
 //! One detector, shared between threads.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use image_input::{DecodeLimits, ImageView, PixelFormat, decode_file};
+use image_input::{DecodeOptions, ImageView, PixelFormat, decode_file};
 use mask_detector::{FaceDetection, MaskDetector};
 use mask_tests::{IMAGES, root};
 
@@ -10,7 +10,7 @@ fn eight_threads_get_the_results_of_one() {
     let detector = MaskDetector::builder().build().unwrap();
     let images = IMAGES.map(|name| {
         let file = root().join(format!("examples/{name}.jpg"));
-        decode_file(&file, &DecodeLimits::default()).unwrap()
+        decode_file(&file, &DecodeOptions::default()).unwrap().image
     });
     // Sizes of their own, so that threads meet with different layouts.
     let small = images.each_ref().map(|image| {
@@ -42,7 +42,7 @@ fn eight_threads_get_the_results_of_one() {
 fn every_order_of_pixels_gives_the_same_faces() {
     let detector = MaskDetector::builder().build().unwrap();
     let file = root().join("examples/astronaut_masked.jpg");
-    let image = decode_file(&file, &DecodeLimits::default()).unwrap();
+    let image = decode_file(&file, &DecodeOptions::default()).unwrap().image;
     let expected = detector.detect(&image).unwrap();
     assert_eq!(expected[0].label(), "with_mask");
     let bgr: Vec<u8> = image.pixels().flat_map(|p| [p.0[2], p.0[1], p.0[0]]).collect();

@@ -67,6 +67,9 @@ pub enum Outcome {
         height: u32,
         /// Its faces, highest confidence first.
         faces: Vec<FaceRecord>,
+        /// What was wrong with the file and was repaired.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warning: Option<String>,
     },
 }
 
@@ -144,7 +147,7 @@ mod tests {
         let probabilities = Probabilities(vec![("z".to_owned(), 0.25), ("a".to_owned(), 0.75)]);
         let bbox = BoundingBox { x_min: 1.5, y_min: 2.0, x_max: 3.0, y_max: 4.0 };
         let face = FaceRecord { bbox, confidence: 0.5, label: "a".to_owned(), probabilities };
-        let outcome = Outcome::Faces { width: 10, height: 20, faces: vec![face] };
+        let outcome = Outcome::Faces { width: 10, height: 20, faces: vec![face], warning: None };
         let record = ImageRecord { image: "x.png".to_owned(), outcome };
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(

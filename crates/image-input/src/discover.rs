@@ -117,7 +117,8 @@ pub fn images_in(folder: &Path, except: Option<&Path>) -> FolderImages {
         // The folder that was asked for may be called anything.
         let is_system = entry.depth() > 0 && is_system_name(entry.file_name());
         system += usize::from(is_system);
-        !is_system && !(entry.file_type().is_dir() && excluded(entry.path()))
+        let is_excluded = entry.file_type().is_dir() && excluded(entry.path());
+        !(is_system || is_excluded)
     };
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
     for entry in walk.into_iter().filter_entry(counts) {

@@ -79,6 +79,10 @@ impl FileKind {
         {
             return Self::Image(format);
         }
+        // `image` knows its decoder, but not its mark.
+        if bytes.starts_with(b"DDS ") {
+            return Self::Image(ImageFormat::Dds);
+        }
         if let Some(other) = other_kind(bytes) {
             return Self::Other(other);
         }

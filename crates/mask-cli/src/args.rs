@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use image_input::DecodeLimits;
+use image_input::DecodeOptions;
 use mask_detector::{DeviceChoice, Engine, FaceDetectorConfig, InputSize, PriorLayout};
 
 /// Finds the faces in images and says for each whether it wears a mask.
@@ -107,8 +107,12 @@ pub(crate) struct DetectArgs {
     pub(crate) face_weights: Option<PathBuf>,
 
     /// Refuse images of more pixels than this, in millions.
-    #[arg(long, value_name = "MILLIONS", default_value_t = (DecodeLimits::default().max_pixels / 1_000_000) as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "MILLIONS", default_value_t = (DecodeOptions::default().max_pixels / 1_000_000) as u32, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_megapixels: u32,
+
+    /// Refuse damaged images instead of repairing them.
+    #[arg(long)]
+    pub(crate) strict: bool,
 
     /// Print the time of each stage on standard error at the end, in milliseconds.
     #[arg(long)]

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, bail};
 use detection_schema::{ImageRecord, Outcome};
 use image::RgbImage;
-use image_input::{DecodeError, DecodeLimits, ImageView, decode, decode_file};
+use image_input::{DecodeError, DecodeOptions, ImageView, decode, decode_file};
 use mask_detector::{Annotator, FaceDetection, MaskDetector, MaskDetectorConfig, WeightsSource};
 
 use crate::{
@@ -68,7 +68,10 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
 
     let default_format = if io::stdout().is_terminal() { Format::Table } else { Format::Ndjson };
     let format = args.format.unwrap_or(default_format);
-    let limits = DecodeLimits { max_pixels: u64::from(args.max_megapixels) * 1_000_000 };
+    let options = DecodeOptions {
+        max_pixels: u64::from(args.max_megapixels) * 1_000_000,
+        strict: args.strict,
+    };
     let nothing_to_do = inputs.iter().all(|input| matches!(input, Input::Failed { .. }));
 
     let mut session = Session {
@@ -87,7 +90,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         let (to_networks, decoded) = sync_channel(batch);
         let (to_session, detected) = sync_channel(batch);
         let (detector, interrupt) = (&detector, &interrupt);
-        scope.spawn(|| decode_all(inputs, targets, &limits, interrupt, to_networks));
+        scope.spawn(|| decode_all(inputs, targets, &options, interrupt, to_networks));
         scope.spawn(move || detect_all(detector, &decoded, batch, interrupt, &to_session));
         session.finish_all(detected)
     });
@@ -139,6 +142,8 @@ struct Decoded {
     /// Where the drawn image goes, if anywhere.
     target: Option<PathBuf>,
     image: Result<RgbImage, String>,
+    /// What was repaired.
+    warning: Option<String>,
     time: Duration,
 }
 
@@ -146,7 +151,7 @@ struct Decoded {
 fn decode_all(
     inputs: Vec<Input>,
     targets: Vec<Option<PathBuf>>,
-    limits: &DecodeLimits,
+    options: &DecodeOptions,
     interrupt: &Interrupt,
     sender: SyncSender<Decoded>,
 ) {
@@ -155,15 +160,19 @@ fn decode_all(
         let (path, image) = match input {
             Input::Failed { path, error } => (path, Err(error)),
             Input::Image { path, .. } => {
-                let image = decode_file(&path, limits);
+                let image = decode_file(&path, options);
                 (path, image.map_err(|error| decode_error(&error.problem)))
             }
             Input::Bytes(bytes) => {
-                let image = decode(&bytes, None, limits).map_err(|error| decode_error(&error));
+                let image = decode(&bytes, None, options).map_err(|error| decode_error(&error));
                 (STDIN_NAME.into(), image)
             }
         };
-        let decoded = Decoded { path, target, image, time: start.elapsed() };
+        let (image, warning) = match image {
+            Ok(decoded) => (Ok(decoded.image), decoded.warning),
+            Err(error) => (Err(error), None),
+        };
+        let decoded = Decoded { path, target, image, warning, time: start.elapsed() };
         if interrupt.pressed() || sender.send(decoded).is_err() {
             return;
         }
@@ -184,6 +193,8 @@ struct Finished {
     target: Option<PathBuf>,
     /// The image with its faces, or why there are none.
     result: Result<(RgbImage, Vec<FaceDetection>), String>,
+    /// What was repaired.
+    warning: Option<String>,
     decode: Duration,
     /// Of its whole batch, at the batch's first input.
     stages: StageTimes,
@@ -216,13 +227,14 @@ fn detect_all(
             Ok(faces) => faces.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
             Err(error) => vec![Err(error.to_string()); images.len()].into_iter(),
         };
-        for Decoded { path, target, image, time } in batch {
+        for Decoded { path, target, image, warning, time } in batch {
             let result = image.and_then(|image| {
                 let faces = faces.next().unwrap_or_else(|| Ok(Vec::new()))?;
                 Ok((image, faces))
             });
             let stages = std::mem::take(&mut stages);
-            if sender.send(Finished { path, target, result, decode: time, stages }).is_err() {
+            let finished = Finished { path, target, result, warning, decode: time, stages };
+            if sender.send(finished).is_err() {
                 return;
             }
         }
@@ -244,7 +256,7 @@ impl Session<'_> {
     /// # Errors
     /// If the results cannot be printed.
     fn finish_all(&mut self, finished: Receiver<Finished>) -> io::Result<()> {
-        for Finished { path, target, result, decode, stages } in finished {
+        for Finished { path, target, result, warning, decode, stages } in finished {
             self.timing.decode += decode;
             self.timing.stages += stages;
             self.timing.images += usize::from(result.is_ok());
@@ -255,7 +267,10 @@ impl Session<'_> {
                 }
                 Ok((width, height, faces))
             });
-            self.print(&path, &result)?;
+            if let Some(warning) = &warning {
+                self.progress.report(format_args!("{}: {warning}", path.display()));
+            }
+            self.print(&path, warning, &result)?;
             self.progress.advance(1);
         }
         Ok(())
@@ -277,6 +292,7 @@ impl Session<'_> {
     fn print(
         &mut self,
         path: &Path,
+        warning: Option<String>,
         result: &Result<(u32, u32, Vec<FaceDetection>), String>,
     ) -> io::Result<()> {
         let image = path.to_string_lossy().into_owned();
@@ -285,6 +301,7 @@ impl Session<'_> {
                 width: *width,
                 height: *height,
                 faces: faces.iter().map(FaceDetection::to_record).collect(),
+                warning,
             },
             Err(error) => {
                 self.failures += 1;

@@ -8,7 +8,7 @@ use std::{
 
 use geometry::BoundingBox;
 use image::RgbImage;
-use image_input::{DecodeLimits, ImageError};
+use image_input::{DecodeOptions, ImageError};
 use rayon::prelude::*;
 
 use crate::{
@@ -95,8 +95,8 @@ impl Dataset {
         });
         let listed = LabeledSet::merge(parts.collect::<Result<_, _>>()?);
         listed.check(root)?;
-        let limits = DecodeLimits::default();
-        let inspected = inspect(root, listed, &limits, config.max_unreadable, progress)?;
+        let options = DecodeOptions { strict: true, ..DecodeOptions::default() };
+        let inspected = inspect(root, listed, &options, config.max_unreadable, progress)?;
         let duplicates = find_duplicates(&inspected, config.duplicate_distance);
         Ok(Self {
             root: root.to_path_buf(),
@@ -119,7 +119,7 @@ impl Dataset {
         regions: SampleRegions,
         find: impl Fn(&RgbImage) -> Result<Option<BoundingBox>, E> + Sync,
     ) -> Result<Self, DatasetError> {
-        let cache = ImageCache::new(DecodeLimits::default(), 0);
+        let cache = ImageCache::new(DecodeOptions::default(), 0);
         let region_of = |sample: &Sample| -> Result<Option<BoundingBox>, DatasetError> {
             if sample.region.is_some() {
                 return Ok(sample.region);

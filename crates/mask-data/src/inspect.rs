@@ -4,7 +4,7 @@ use std::{collections::HashMap, fs, path::Path};
 
 use image::{RgbImage, imageops};
 use image_hasher::{HashAlg, Hasher, HasherConfig, ImageHash};
-use image_input::{DecodeError, DecodeLimits, ImageError, decode};
+use image_input::{DecodeError, DecodeOptions, ImageError, decode};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -51,7 +51,7 @@ pub struct InspectedSet {
 pub fn inspect(
     root: &Path,
     set: LabeledSet,
-    limits: &DecodeLimits,
+    options: &DecodeOptions,
     max_unreadable: f64,
     progress: &(dyn Fn() + Sync),
 ) -> Result<InspectedSet, DatasetError> {
@@ -64,7 +64,7 @@ pub fn inspect(
     let read: Vec<_> = paths
         .par_iter()
         .map(|path| {
-            let info = info(path, limits, &hasher);
+            let info = info(path, options, &hasher);
             progress();
             info.map_err(|problem| ImageError { path: path.to_path_buf(), problem })
         })
@@ -113,11 +113,11 @@ pub fn inspect(
 
 fn info(
     path: &Path,
-    limits: &DecodeLimits,
+    options: &DecodeOptions,
     hasher: &Hasher<[u8; 32]>,
 ) -> Result<ImageInfo, DecodeError> {
     let bytes = fs::read(path)?;
-    let image = decode(&bytes, path.extension(), limits)?;
+    let image = decode(&bytes, path.extension(), options)?.image;
     let (width, height) = image.dimensions();
     let thumbnail: RgbImage = imageops::thumbnail(&image, THUMBNAIL_SIDE, THUMBNAIL_SIDE);
     Ok(ImageInfo {

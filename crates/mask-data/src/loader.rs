@@ -12,7 +12,7 @@ use std::{
 
 use geometry::{BoundingBox, Crop};
 use image::{RgbImage, imageops};
-use image_input::{DecodeLimits, ImageError, decode_file};
+use image_input::{DecodeOptions, ImageError, decode_file};
 use rand::Rng;
 use rayon::prelude::*;
 
@@ -27,7 +27,7 @@ const WAITING: usize = 2;
 /// Decoded images, kept as far as a limit allows.
 #[derive(Debug)]
 pub struct ImageCache {
-    limits: DecodeLimits,
+    options: DecodeOptions,
     capacity: usize,
     kept: Mutex<Kept>,
 }
@@ -41,8 +41,8 @@ struct Kept {
 impl ImageCache {
     /// A cache of up to `capacity` bytes of pixels. What comes first is kept, because epochs read
     /// all images equally often.
-    pub fn new(limits: DecodeLimits, capacity: usize) -> Self {
-        Self { limits, capacity, kept: Mutex::default() }
+    pub fn new(options: DecodeOptions, capacity: usize) -> Self {
+        Self { options, capacity, kept: Mutex::default() }
     }
 
     /// The decoded image.
@@ -55,7 +55,7 @@ impl ImageCache {
         if let Some(image) = kept().images.get(path) {
             return Ok(Arc::clone(image));
         }
-        let image = Arc::new(decode_file(path, &self.limits)?);
+        let image = Arc::new(decode_file(path, &self.options)?.image);
         let bytes = image.as_raw().len();
         let mut kept = kept();
         if kept.bytes + bytes <= self.capacity

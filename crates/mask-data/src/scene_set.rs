@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image_input::DecodeLimits;
+use image_input::DecodeOptions;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -56,8 +56,8 @@ impl SceneSet {
         if listed.samples.is_empty() {
             return Err(DatasetError::NoBoxes { root });
         }
-        let limits = DecodeLimits::default();
-        let inspected = inspect(&root, listed, &limits, config.max_unreadable, progress)?;
+        let options = DecodeOptions { strict: true, ..DecodeOptions::default() };
+        let inspected = inspect(&root, listed, &options, config.max_unreadable, progress)?;
         let sizes: HashMap<&Path, (u32, u32)> = (inspected.set.samples.iter())
             .zip(&inspected.info)
             .map(|(sample, info)| (&*sample.image, (info.width, info.height)))

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc};
 
 use geometry::BoundingBox;
 use image::{Rgb, RgbImage};
-use image_input::DecodeLimits;
+use image_input::DecodeOptions;
 use mask_data::{
     DatasetConfig, ImageCache, Placement, Scene, SceneAugmentation, SceneLoader, SceneSet, seed,
 };
@@ -143,7 +143,7 @@ fn sets_are_read_divided_and_sampled_the_same_on_any_number_of_threads() {
     let split = set.split(0.25, 3).unwrap();
     assert_eq!((split.train.len(), split.validation.len()), (6, 2));
 
-    let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 1 << 20));
+    let cache = Arc::new(ImageCache::new(DecodeOptions::default(), 1 << 20));
     let augmentation = SceneAugmentation::default();
     let loader = SceneLoader::new(set.scenes.clone(), cache, augmentation, FILL, 7).unwrap();
     let samples = |threads: usize| {

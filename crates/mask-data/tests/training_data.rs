@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use geometry::{BoundingBox, Crop};
 use image::RgbImage;
-use image_input::DecodeLimits;
+use image_input::DecodeOptions;
 use mask_data::{
     Augmentation, AugmentedSample, DUPLICATE_HASH_DISTANCE, DatasetError, ImageCache, LabeledSet,
     LoaderConfig, Sample, SplitFile, Warp, class_folders, find_duplicates, grouped_split, inspect,
@@ -32,7 +32,7 @@ fn write_set(root: &Path, classes: &[(&str, &[u32])]) {
 }
 
 fn scanned(root: &Path, tolerated: f64) -> Result<mask_data::InspectedSet, DatasetError> {
-    inspect(root, class_folders(root)?, &DecodeLimits::default(), tolerated, &|| ())
+    inspect(root, class_folders(root)?, &DecodeOptions::default(), tolerated, &|| ())
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn margins_show_more_of_the_image_and_nothing_else() {
     image.save(&file).unwrap();
     let region = Some(BoundingBox { x_min: 10.0, y_min: 20.0, x_max: 30.0, y_max: 40.0 });
     let samples = Arc::new(vec![Sample { image: file, region, class: 0 }]);
-    let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 0));
+    let cache = Arc::new(ImageCache::new(DecodeOptions::default(), 0));
     let augmentation = Augmentation::none();
     let settings = LoaderConfig {
         side: 24,
@@ -116,7 +116,7 @@ fn augmentation_depends_on_seed_epoch_and_index_alone() {
             .iter()
             .map(|sample| AugmentedSample { sample: *sample, epoch, overlay: None })
             .collect();
-        let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 1 << 20));
+        let cache = Arc::new(ImageCache::new(DecodeOptions::default(), 1 << 20));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let augmentation = all.clone();
         let settings =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use face_ssd::{Face, FaceDetector, FaceDetectorConfig};
 use geometry::{Crop, PixelRect};
-use image_input::{DecodeLimits, ImageView, decode};
+use image_input::{DecodeOptions, ImageView, decode};
 use mask_model::{MaskClassifier, MaskClassifierConfig, argmax};
 use serde::{Deserialize, Serialize};
 use tracing::instrument;
@@ -81,9 +81,9 @@ impl MaskDetector {
     ///
     /// # Errors
     /// If the bytes are not an image, are damaged, or show more than
-    /// [`DecodeLimits::default`] allows; or as [`MaskDetector::detect`].
+    /// [`DecodeOptions::default`] allows; or as [`MaskDetector::detect`].
     pub fn detect_bytes(&self, bytes: &[u8]) -> Result<Vec<FaceDetection>, DetectError> {
-        self.detect(&decode(bytes, None, &DecodeLimits::default())?)
+        self.detect(&decode(bytes, None, &DecodeOptions::default())?.image)
     }
 
     /// The faces in each image with their classes; the faces of all images share the classifier's

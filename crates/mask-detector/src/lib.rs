@@ -41,5 +41,5 @@ pub use face_ssd::{
     WeightsSource,
 };
 pub use geometry::{BoundingBox, ImageSize, PixelRect};
-pub use image_input::{DecodeError, DecodeLimits, ImageView, PixelFormat, ViewError};
+pub use image_input::{DecodeError, DecodeOptions, ImageView, PixelFormat, ViewError};
 pub use mask_model::{MaskClassifierConfig, MaskModelError};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use detection_schema::{WITH_INCORRECT_MASK, WITH_MASK, WITHOUT_MASK};
 use geometry::BoundingBox;
-use image_input::DecodeLimits;
+use image_input::DecodeOptions;
 use mask_data::{
     Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Overlay, Sample, Split,
     load_samples, seed,
@@ -139,7 +139,7 @@ impl CropImages {
             train,
             bare,
             validation: split.validation.clone(),
-            cache: Arc::new(ImageCache::new(DecodeLimits::default(), cache_bytes)),
+            cache: Arc::new(ImageCache::new(DecodeOptions::default(), cache_bytes)),
             device: device.clone(),
         })
     }

@@ -9,7 +9,7 @@ use face_ssd::{
     train::{FaceBatch, FaceTrainingConfig},
 };
 use geometry::{BoundingBox, UnitBox};
-use image_input::{DecodeLimits, NetworkInput, decode_file};
+use image_input::{DecodeOptions, NetworkInput, decode_file};
 use mask_data::{ImageCache, Scene, SceneAugmentation, SceneLoader, SceneSample, seed};
 use mask_metrics::{Detection, GroundTruth, ImageResult, average_precision};
 use rand::RngExt;
@@ -83,8 +83,8 @@ pub fn ignore_found(
     }
     let detector = detector(network, settings.training.priors, confidence, device)?;
     let add = |scene: &mut Scene| {
-        let image =
-            decode_file(&scene.image, &DecodeLimits::default()).map_err(TrainError::task)?;
+        let decoded = decode_file(&scene.image, &DecodeOptions::default());
+        let image = decoded.map_err(TrainError::task)?.image;
         let faces = detector.detect(&image).map_err(TrainError::task)?;
         progress();
         let known = |bbox: &BoundingBox| {
@@ -136,7 +136,7 @@ impl FaceImages {
         progress: Box<dyn Fn() + Send + Sync>,
     ) -> Result<Self, TrainError> {
         settings.validate()?;
-        let cache = Arc::new(ImageCache::new(DecodeLimits::default(), cache_bytes));
+        let cache = Arc::new(ImageCache::new(DecodeOptions::default(), cache_bytes));
         // What the network sees where there is nothing: zero after normalisation.
         let [blue, green, red] = NORMALIZATION.offset.map(|value| value.round() as u8);
         let config = settings.training.clone();

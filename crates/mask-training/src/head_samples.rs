@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use image::{RgbImage, imageops};
-use image_input::{DecodeLimits, NetworkInput};
+use image_input::{DecodeOptions, NetworkInput};
 use mask_data::{
     Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Sample, load_samples, seed,
 };
@@ -43,7 +43,7 @@ impl HeadFeatures {
             extractor: FeatureExtractor::new(&backbone, Engine::default(), device)
                 .map_err(TrainError::task)?,
             samples: dataset.shared_samples(),
-            cache: Arc::new(ImageCache::new(DecodeLimits::default(), cache_bytes)),
+            cache: Arc::new(ImageCache::new(DecodeOptions::default(), cache_bytes)),
             augmented: loader_config(settings),
             progress,
         })
@@ -115,7 +115,7 @@ pub fn contact_sheet(
     let count = dataset.set.samples.len();
     let rows = rows.min(count);
     let chosen: Vec<usize> = (0..rows).map(|row| row * count / rows).collect();
-    let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 0));
+    let cache = Arc::new(ImageCache::new(DecodeOptions::default(), 0));
     let mut sheet = RgbImage::new(SIDE * (views as u32 + 1), SIDE * rows as u32);
     let mut paste = |augmentation: Augmentation, epochs: std::ops::Range<usize>, column: usize| {
         let views = chosen.iter().flat_map(|sample| {

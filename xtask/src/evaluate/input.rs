@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{bail, ensure};
-use image_input::{DecodeLimits, decode_file};
+use image_input::{DecodeOptions, decode_file};
 use mask_data::{
     Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Sample, VocImage,
     class_folders, load_samples, read_voc, voc_folders,
@@ -92,7 +92,7 @@ fn classify(
 ) -> anyhow::Result<Vec<LabeledPrediction>> {
     let samples = data.shared_samples();
     let bar = bar(samples.len(), "classifying");
-    let cache = Arc::new(ImageCache::new(DecodeLimits::default(), 0));
+    let cache = Arc::new(ImageCache::new(DecodeOptions::default(), 0));
     let views = (0..samples.len())
         .map(|sample| AugmentedSample { sample, epoch: 0, overlay: None })
         .collect();
@@ -223,8 +223,8 @@ fn detect(
             found.push(Vec::new());
             continue;
         };
-        let faces = match decode_file(path, &DecodeLimits::default()) {
-            Ok(image) => detector.detect(&image)?,
+        let faces = match decode_file(path, &DecodeOptions::default()) {
+            Ok(decoded) => detector.detect(&decoded.image)?,
             Err(error) => {
                 remark(format_args!("skipped: {error}"));
                 Vec::new()

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io, path::Path};
 
 use image::{ImageFormat, RgbImage, imageops};
-use image_input::{DecodeLimits, decode_file};
+use image_input::{DecodeOptions, decode_file};
 use mask_data::Warp;
 use mask_detector::BoundingBox;
 use mask_metrics::{ClassCurves, Evaluation, EvaluationInput, LabeledPrediction};
@@ -88,7 +88,8 @@ fn contact_sheet(faces: &[&LabeledPrediction]) -> RgbImage {
     let rows = faces.len().div_ceil(COLUMNS).max(1) as u32;
     let mut sheet = RgbImage::new(SIDE * COLUMNS as u32, SIDE * rows);
     for (at, face) in faces.iter().enumerate() {
-        let Ok(image) = decode_file(&face.image, &DecodeLimits::default()) else { continue };
+        let Ok(decoded) = decode_file(&face.image, &DecodeOptions::default()) else { continue };
+        let image = decoded.image;
         let size = image.dimensions().into();
         let region = face.region.unwrap_or(BoundingBox::of_image(size));
         let small = Warp::default().apply(&image, region, SIDE);

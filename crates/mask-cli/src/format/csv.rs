@@ -38,7 +38,7 @@ impl<W: Write> Printer for Csv<W> {
         let image = record.image.clone();
         match &record.outcome {
             Outcome::Failed { error } => self.row(&[image], error)?,
-            Outcome::Faces { width, height, faces } => {
+            Outcome::Faces { width, height, faces, .. } => {
                 let image = [image, width.to_string(), height.to_string()];
                 if faces.is_empty() {
                     self.row(&image, "")?;

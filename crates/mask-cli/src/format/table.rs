@@ -24,7 +24,7 @@ impl<W: Write> Printer for Table<W> {
         let image = &record.image;
         let (size, faces) = match &record.outcome {
             Outcome::Failed { error } => return writeln!(self.0, "{image}: {error}"),
-            Outcome::Faces { width, height, faces } => ((width, height), faces),
+            Outcome::Faces { width, height, faces, .. } => ((width, height), faces),
         };
         let count = match faces.len() {
             0 => "no faces".to_owned(),

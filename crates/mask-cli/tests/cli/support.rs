@@ -48,3 +48,11 @@ pub(crate) fn labels(record: &Value) -> Vec<&str> {
     let faces = record["faces"].as_array().unwrap_or_else(|| panic!("no faces in {record}"));
     faces.iter().map(|face| face["label"].as_str().unwrap()).collect()
 }
+
+/// The checksum of PNG chunks (ISO 3309), bit by bit.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| (crc >> 1) ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 };
+    !bytes
+        .iter()
+        .fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+}

@@ -1,5 +1,13 @@
 //! From a file to upright RGB pixels.
 
+mod dds;
+mod ico;
+mod jpeg;
+mod levels;
+mod orientation;
+mod png;
+mod tiff;
+
 use std::{
     ffi::OsStr,
     fs,
@@ -9,22 +17,24 @@ use std::{
 
 use image::{
     DynamicImage, ImageDecoder, ImageError as CodecError, ImageFormat, ImageReader, Limits,
-    RgbImage, error::ImageFormatHint,
+    RgbImage, error::ImageFormatHint, metadata::Orientation,
 };
 
 use crate::{FileKind, OtherKind};
 
-/// Limits on what decoding an image may cost.
+/// What decoding may cost, and what it accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecodeLimits {
+pub struct DecodeOptions {
     /// Maximum number of pixels (width times height). An image that claims more is refused before anything is
     /// decoded. Default: 256 million, more than the largest sensors of phones.
     pub max_pixels: u64,
+    /// Whether files that would have to be repaired are refused. Default: no.
+    pub strict: bool,
 }
 
-impl Default for DecodeLimits {
+impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { max_pixels: 256_000_000 }
+        Self { max_pixels: 256_000_000, strict: false }
     }
 }
 
@@ -87,15 +97,25 @@ pub enum DecodeError {
     },
 }
 
+/// An image, decoded.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Decoded {
+    /// Upright 8-bit RGB.
+    pub image: RgbImage,
+    /// What was wrong with the file and had to be repaired, or what was done to its values.
+    pub warning: Option<String>,
+}
+
 /// Decodes an image file: the format by its content, EXIF orientation applied, 8-bit RGB.
 ///
 /// Only the first frame of an animation is used; colours under transparent pixels are kept, as OpenCV
-/// keeps them.
+/// keeps them. Values of more than eight bits are scaled, and stretched if they differ little.
 ///
 /// # Errors
-/// If the file cannot be read, is not an image, is damaged, or is beyond `limits`.
-pub fn decode_file(path: &Path, limits: &DecodeLimits) -> Result<RgbImage, ImageError> {
-    let read = || decode(&fs::read(path)?, path.extension(), limits);
+/// If the file cannot be read, is not an image, is damaged beyond repair, or is beyond `options`.
+pub fn decode_file(path: &Path, options: &DecodeOptions) -> Result<Decoded, ImageError> {
+    let read = || decode(&fs::read(path)?, path.extension(), options);
     read().map_err(|problem| ImageError { path: path.to_path_buf(), problem })
 }
 
@@ -104,12 +124,12 @@ pub fn decode_file(path: &Path, limits: &DecodeLimits) -> Result<RgbImage, Image
 /// `extension` is only looked at for TGA and camera raw files, which cannot be told by their content.
 ///
 /// # Errors
-/// If `bytes` are not an image, are damaged, or are beyond `limits`.
+/// If `bytes` are not an image, are damaged beyond repair, or are beyond `options`.
 pub fn decode(
     bytes: &[u8],
     extension: Option<&OsStr>,
-    limits: &DecodeLimits,
-) -> Result<RgbImage, DecodeError> {
+    options: &DecodeOptions,
+) -> Result<Decoded, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -118,31 +138,96 @@ pub fn decode(
         FileKind::Other(kind) => return Err(DecodeError::Other(kind)),
         FileKind::Unknown => return Err(DecodeError::NotAnImage),
     };
-    if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-        let (format, reason) = ("JPEG".to_owned(), "the file ends before the image".to_owned());
+    let Pixels { image, orientation, damage } = pixels(bytes, format, options)?;
+    if let (true, Some(reason)) = (options.strict, &damage) {
+        let (format, reason) = (name(format), reason.clone());
         return Err(DecodeError::Damaged { format, reason });
     }
+    let (image, stretched) = levels::to_rgb8(image);
+    let mut image = DynamicImage::from(image);
+    image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
+    let repaired = damage.map(|reason| format!("damaged {}, repaired: {reason}", name(format)));
+    let stretched = stretched.then(|| "little contrast: its values were stretched".to_owned());
+    Ok(Decoded { image: image.into_rgb8(), warning: repaired.or(stretched) })
+}
+
+/// What a file's decoder yields.
+struct Pixels {
+    image: DynamicImage,
+    orientation: Option<Orientation>,
+    /// What was wrong and was repaired.
+    damage: Option<String>,
+}
+
+fn pixels(
+    bytes: &[u8],
+    format: ImageFormat,
+    options: &DecodeOptions,
+) -> Result<Pixels, DecodeError> {
+    match format {
+        ImageFormat::Jpeg => jpeg::decode(bytes, options),
+        ImageFormat::Png => {
+            let (data, damage) = png::repaired(bytes);
+            Ok(Pixels { damage, ..by_codec(&data, format, options)? })
+        }
+        ImageFormat::Ico => match ico::largest_png(bytes) {
+            Some(png) => pixels(png, ImageFormat::Png, options),
+            None => by_codec(bytes, format, options),
+        },
+        ImageFormat::Dds => match dds::decode(bytes, options) {
+            Some(image) => Ok(Pixels { image: image?, orientation: None, damage: None }),
+            None => by_codec(bytes, format, options),
+        },
+        ImageFormat::Tiff => {
+            let orientation = tiff::orientation(bytes);
+            let decoded = match by_codec(bytes, format, options) {
+                Err(DecodeError::Unsupported(kind)) => {
+                    let image = tiff::decode(bytes).ok_or(DecodeError::Unsupported(kind))?;
+                    Pixels { image, orientation: None, damage: None }
+                }
+                decoded => decoded?,
+            };
+            Ok(Pixels { orientation, ..decoded })
+        }
+        _ => by_codec(bytes, format, options),
+    }
+}
+
+/// What `image`'s own decoder yields.
+fn by_codec(
+    bytes: &[u8],
+    format: ImageFormat,
+    options: &DecodeOptions,
+) -> Result<Pixels, DecodeError> {
     let problem = |error| decode_problem(error, format);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // The limits follow once the size is known.
     reader.no_limits();
     let mut decoder = reader.into_decoder().map_err(problem)?;
-    let (width, height) = decoder.dimensions();
-    if width == 0 || height == 0 {
-        return Err(DecodeError::NoPixels { width, height });
-    }
-    let limit = limits.max_pixels;
-    if u64::from(width) * u64::from(height) > limit {
-        return Err(DecodeError::TooLarge { width, height, limit });
-    }
+    check_size(decoder.dimensions(), options)?;
     // Beside the pixels themselves a decoder may need some working memory, but not any amount.
     let mut memory = Limits::no_limits();
     memory.max_alloc = Some(decoder.total_bytes().saturating_mul(4).max(1 << 26));
     decoder.set_limits(memory).map_err(problem)?;
-    let orientation = decoder.orientation().map_err(problem)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(problem)?;
-    image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
+    let exif = decoder.exif_metadata().map_err(problem)?;
+    let orientation = exif.and_then(|exif| orientation::of_exif(&exif));
+    let image = DynamicImage::from_decoder(decoder).map_err(problem)?;
+    Ok(Pixels { image, orientation, damage: None })
+}
+
+fn check_size((width, height): (u32, u32), options: &DecodeOptions) -> Result<(), DecodeError> {
+    let limit = options.max_pixels;
+    if width == 0 || height == 0 {
+        return Err(DecodeError::NoPixels { width, height });
+    }
+    if u64::from(width) * u64::from(height) > limit {
+        return Err(DecodeError::TooLarge { width, height, limit });
+    }
+    Ok(())
+}
+
+fn name(format: ImageFormat) -> String {
+    format!("{format:?}").to_uppercase()
 }
 
 fn other_kind(kind: &OtherKind) -> String {
@@ -153,7 +238,7 @@ fn other_kind(kind: &OtherKind) -> String {
 }
 
 fn decode_problem(error: CodecError, format: ImageFormat) -> DecodeError {
-    let format = format!("{format:?}").to_uppercase();
+    let format = name(format);
     match error {
         CodecError::Unsupported(error) => DecodeError::Unsupported(match error.format_hint() {
             ImageFormatHint::Unknown => format,
@@ -165,42 +250,6 @@ fn decode_problem(error: CodecError, format: ImageFormat) -> DecodeError {
         error => {
             let reason = error.to_string().lines().collect::<Vec<_>>().join(" ");
             DecodeError::Damaged { format, reason }
-        }
-    }
-}
-
-/// Whether a JPEG file reaches its end-of-image marker.
-///
-/// The decoder fills what a truncated file lacks with grey and says nothing (`image` always sets
-/// zune-jpeg's strict mode to false), so the segments are walked here: markers and their lengths as
-/// in ITU-T T.81, annex B.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xD9;
-    const START_OF_SCAN: u8 = 0xDA;
-    let mut at = 2;
-    loop {
-        // Between segments: to the next marker, over fill bytes.
-        let Some(skip) =
-            bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0xFF))
-        else {
-            return false;
-        };
-        at += skip;
-        while bytes.get(at) == Some(&0xFF) {
-            at += 1;
-        }
-        let Some(marker) = bytes.get(at) else { return false };
-        at += 1;
-        match marker {
-            &END_OF_IMAGE => return true,
-            // Stuffed zeros, TEM, restart and start-of-image markers stand alone.
-            0x00 | 0x01 | 0xD0..=0xD8 => continue,
-            _ => {}
-        }
-        let Some(length) = bytes.get(at..at + 2) else { return false };
-        at += usize::from(u16::from_be_bytes([length[0], length[1]]));
-        if marker == &START_OF_SCAN && at >= bytes.len() {
-            return false;
         }
     }
 }
