@@ -17,7 +17,7 @@ fn detections_and_ghosts(layout: Option<PriorLayout>, input_size: InputSize) -> 
     let detector = FaceDetector::new(config, &Device::flex()).unwrap();
     let (mut detections, mut ghosts) = (0, 0);
     for folder in [photographs, faces] {
-        for path in images_in(&folder, None).entries.iter().flatten().step_by(10) {
+        for path in images_in(&folder, &[]).entries.iter().flatten().step_by(10) {
             let image = decode_file(path, &DecodeOptions::default()).unwrap().image;
             let size = image.dimensions().into();
             let mut batch = NetworkInput::new(detector.input_size(size), NORMALIZATION);

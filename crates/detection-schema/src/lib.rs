@@ -70,6 +70,9 @@ pub enum Outcome {
         /// What was wrong with the file and was repaired.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         warning: Option<String>,
+        /// Where the image was written with its faces drawn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drawn: Option<String>,
     },
 }
 
@@ -147,7 +150,8 @@ mod tests {
         let probabilities = Probabilities(vec![("z".to_owned(), 0.25), ("a".to_owned(), 0.75)]);
         let bbox = BoundingBox { x_min: 1.5, y_min: 2.0, x_max: 3.0, y_max: 4.0 };
         let face = FaceRecord { bbox, confidence: 0.5, label: "a".to_owned(), probabilities };
-        let outcome = Outcome::Faces { width: 10, height: 20, faces: vec![face], warning: None };
+        let outcome =
+            Outcome::Faces { width: 10, height: 20, faces: vec![face], warning: None, drawn: None };
         let record = ImageRecord { image: "x.png".to_owned(), outcome };
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(

@@ -107,11 +107,12 @@ fn is_image_name(path: &Path) -> bool {
 ///
 /// Files with an image's extension count as images; what others are, their first bytes say. Links are
 /// followed; those that lead nowhere or back up, and folders that cannot be read, are errors among the
-/// entries. The folder `except` is left out, and so is what operating systems leave behind.
-pub fn images_in(folder: &Path, except: Option<&Path>) -> FolderImages {
-    let except = except.and_then(|path| path.canonicalize().ok());
-    let excluded =
-        |path: &Path| except.is_some() && path.canonicalize().ok().as_deref() == except.as_deref();
+/// entries. The folders `except` are left out, and so is what operating systems leave behind.
+pub fn images_in(folder: &Path, except: &[&Path]) -> FolderImages {
+    let except: Vec<PathBuf> = except.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let excluded = |path: &Path| {
+        !except.is_empty() && path.canonicalize().is_ok_and(|path| except.contains(&path))
+    };
     let (mut found, mut system) = (FolderImages::default(), 0);
     let counts = |entry: &DirEntry| {
         // The folder that was asked for may be called anything.

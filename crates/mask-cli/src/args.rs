@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Detect faces and masks in images.
     #[command(after_help = DETECT_NOTES)]
-    Detect(DetectArgs),
+    Detect(Box<DetectArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -30,7 +30,7 @@ pub(crate) enum Command {
 
 const DETECT_NOTES: &str = "\
 Exit status: 0 if all images were done, 1 if some failed (the others are done), 2 for wrong \
-arguments or nothing to do.
+arguments or nothing to do, 3 if a face of a --fail-on class was found.
 
 Examples:
   mask-cli detect photo.jpg
@@ -53,6 +53,26 @@ pub(crate) struct DetectArgs {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Write every face into this folder, in a folder for each class.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) crops: Option<PathBuf>,
+
+    /// Only report and draw faces of this class. May be given several times.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) only: Vec<String>,
+
+    /// Leave out faces whose longer side has fewer pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 0)]
+    pub(crate) min_face: u32,
+
+    /// End with status 3 if a face of this class is found. May be given several times.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) fail_on: Vec<String>,
+
+    /// Say at the end on standard error how many images and faces there were, as on a terminal.
+    #[arg(long)]
+    pub(crate) summary: bool,
+
     /// Form of the results on standard output [default: table on a terminal, else ndjson].
     #[arg(short, long, value_enum)]
     pub(crate) format: Option<Format>,
@@ -60,6 +80,11 @@ pub(crate) struct DetectArgs {
     /// Minimum confidence of a face, from 0 to 1.
     #[arg(long, value_name = "P", default_value_t = FaceDetectorConfig::default().postprocess.score_threshold, value_parser = probability)]
     pub(crate) min_confidence: f32,
+
+    /// Largest intersection over union of two boxes, from 0 to 1; of more, only the box of the higher
+    /// confidence is kept.
+    #[arg(long, value_name = "P", default_value_t = FaceDetectorConfig::default().postprocess.iou_threshold, value_parser = probability)]
+    pub(crate) max_iou: f32,
 
     /// Largest part of the smaller of two boxes that may lie in the other, from 0 to 1; of more, only
     /// the box of the higher confidence is kept. 1 is no limit. Lower turns several boxes of one face

@@ -16,19 +16,23 @@ use image_input::{DecodeError, DecodeOptions, ImageView, decode, decode_file};
 use mask_detector::{Annotator, FaceDetection, MaskDetector, MaskDetectorConfig, WeightsSource};
 
 use crate::{
-    annotated_output,
     args::{DetectArgs, Format},
     format::{Printer, printer},
     inputs::{Input, Inputs, Reading, STDIN_NAME},
     interrupt::Interrupt,
+    output_images,
     progress::Progress,
+    selection::Selection,
     timing::{StageTimes, Timing},
+    totals::Totals,
 };
 
 /// Exit status where some images failed.
 const SOME_FAILED: u8 = 1;
 /// Exit status where nothing was there to do.
 const NOTHING_TO_DO: u8 = 2;
+/// Exit status where a face of a class was found that `--fail-on` names.
+const FOUND: u8 = 3;
 /// Exit status after Ctrl-C: 128 and the signal's number, as shells count.
 const INTERRUPTED: u8 = 130;
 
@@ -37,15 +41,20 @@ const INTERRUPTED: u8 = 130;
 /// # Errors
 /// For what must be right before any work: arguments, output folder, device, weights.
 pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
-    let reading = Reading { except: args.output.as_deref(), null: args.null };
+    let written: Vec<&Path> =
+        [&args.output, &args.crops].into_iter().flatten().map(PathBuf::as_path).collect();
+    let reading = Reading { except: &written, null: args.null };
     let Inputs { inputs, skipped } = reading.expand(&args.inputs)?;
     if inputs.is_empty() {
         bail!("no images given: the list on standard input is empty");
     }
-    let targets = match &args.output {
-        Some(folder) => annotated_output::plan(folder, &inputs)?,
-        None => vec![None; inputs.len()],
-    };
+    let names = output_images::names(&inputs);
+    if let Some(folder) = &args.output {
+        output_images::prepare_drawn(folder, &names, &inputs)?;
+    }
+    if let Some(folder) = &args.crops {
+        output_images::prepare_crops(folder, &inputs)?;
+    }
     if let Some(threads) = args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
         pool.build_global().context("cannot start the threads")?;
@@ -72,17 +81,22 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         max_pixels: u64::from(args.max_megapixels) * 1_000_000,
         strict: args.strict,
     };
+    let count = inputs.len();
     let nothing_to_do = inputs.iter().all(|input| matches!(input, Input::Failed { .. }));
 
     let mut session = Session {
         annotator: Annotator::new(detector.classes())?,
+        selection: Selection::new(args, detector.classes())?,
+        drawn: args.output.as_deref(),
+        crops: args.crops.as_deref(),
         printer: match printer(format, detector.classes(), io::stdout().lock()) {
             Ok(printer) => printer,
             Err(error) => return output_failed(&error),
         },
         progress,
         timing: Timing { load, ..Timing::default() },
-        failures: 0,
+        totals: Totals::new(detector.classes()),
+        found: false,
     };
     let start = Instant::now();
     let result = thread::scope(|scope| {
@@ -90,14 +104,18 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         let (to_networks, decoded) = sync_channel(batch);
         let (to_session, detected) = sync_channel(batch);
         let (detector, interrupt) = (&detector, &interrupt);
-        scope.spawn(|| decode_all(inputs, targets, &options, interrupt, to_networks));
+        scope.spawn(|| decode_all(inputs, names, &options, interrupt, to_networks));
         scope.spawn(move || detect_all(detector, &decoded, batch, interrupt, &to_session));
         session.finish_all(detected)
     });
     session.timing.total = start.elapsed();
+    session.totals.time = session.timing.total;
     session.progress.finish();
     if !skipped.is_empty() {
         session.progress.report(format_args!("left out: {skipped}"));
+    }
+    if args.summary || (io::stderr().is_terminal() && count > 1) {
+        session.progress.report(format_args!("{}", session.totals));
     }
     if let Err(error) = result {
         return output_failed(&error);
@@ -105,8 +123,9 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if args.timing {
         session.progress.report(format_args!("times on {name}\n{}", session.timing));
     }
-    Ok(match session.failures {
+    Ok(match session.totals.failed {
         _ if interrupt.pressed() => ExitCode::from(INTERRUPTED),
+        _ if session.found => ExitCode::from(FOUND),
         0 => ExitCode::SUCCESS,
         _ if nothing_to_do => ExitCode::from(NOTHING_TO_DO),
         _ => ExitCode::from(SOME_FAILED),
@@ -126,6 +145,7 @@ fn detector_config(args: &DetectArgs, batch: usize) -> MaskDetectorConfig {
     config.faces.input_size = args.input_size;
     config.faces.prior_layout = args.prior_layout;
     config.faces.postprocess.score_threshold = args.min_confidence;
+    config.faces.postprocess.iou_threshold = args.max_iou;
     config.faces.postprocess.overlap_threshold = args.max_overlap;
     config.faces.tiles = args.tiles;
     config.faces.max_batch = batch;
@@ -139,8 +159,8 @@ fn detector_config(args: &DetectArgs, batch: usize) -> MaskDetectorConfig {
 /// An input after decoding.
 struct Decoded {
     path: PathBuf,
-    /// Where the drawn image goes, if anywhere.
-    target: Option<PathBuf>,
+    /// The name of its drawn image.
+    name: Option<PathBuf>,
     image: Result<RgbImage, String>,
     /// What was repaired.
     warning: Option<String>,
@@ -150,12 +170,12 @@ struct Decoded {
 /// Decodes the inputs in their order, ahead of the networks.
 fn decode_all(
     inputs: Vec<Input>,
-    targets: Vec<Option<PathBuf>>,
+    names: Vec<Option<PathBuf>>,
     options: &DecodeOptions,
     interrupt: &Interrupt,
     sender: SyncSender<Decoded>,
 ) {
-    for (input, target) in inputs.into_iter().zip(targets) {
+    for (input, name) in inputs.into_iter().zip(names) {
         let start = Instant::now();
         let (path, image) = match input {
             Input::Failed { path, error } => (path, Err(error)),
@@ -172,7 +192,7 @@ fn decode_all(
             Ok(decoded) => (Ok(decoded.image), decoded.warning),
             Err(error) => (Err(error), None),
         };
-        let decoded = Decoded { path, target, image, warning, time: start.elapsed() };
+        let decoded = Decoded { path, name, image, warning, time: start.elapsed() };
         if interrupt.pressed() || sender.send(decoded).is_err() {
             return;
         }
@@ -190,7 +210,7 @@ fn decode_error(error: &DecodeError) -> String {
 /// An input after the networks.
 struct Finished {
     path: PathBuf,
-    target: Option<PathBuf>,
+    name: Option<PathBuf>,
     /// The image with its faces, or why there are none.
     result: Result<(RgbImage, Vec<FaceDetection>), String>,
     /// What was repaired.
@@ -227,13 +247,13 @@ fn detect_all(
             Ok(faces) => faces.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
             Err(error) => vec![Err(error.to_string()); images.len()].into_iter(),
         };
-        for Decoded { path, target, image, warning, time } in batch {
+        for Decoded { path, name, image, warning, time } in batch {
             let result = image.and_then(|image| {
                 let faces = faces.next().unwrap_or_else(|| Ok(Vec::new()))?;
                 Ok((image, faces))
             });
             let stages = std::mem::take(&mut stages);
-            let finished = Finished { path, target, result, warning, decode: time, stages };
+            let finished = Finished { path, name, result, warning, decode: time, stages };
             if sender.send(finished).is_err() {
                 return;
             }
@@ -244,10 +264,17 @@ fn detect_all(
 /// What lasts over all images.
 struct Session<'a> {
     annotator: Annotator,
+    selection: Selection,
+    /// Where drawn images go.
+    drawn: Option<&'a Path>,
+    /// Where faces go.
+    crops: Option<&'a Path>,
     printer: Box<dyn Printer + 'a>,
     progress: Progress,
     timing: Timing,
-    failures: usize,
+    totals: Totals,
+    /// Whether a face of a class was found that `--fail-on` names.
+    found: bool,
 }
 
 impl Session<'_> {
@@ -256,59 +283,63 @@ impl Session<'_> {
     /// # Errors
     /// If the results cannot be printed.
     fn finish_all(&mut self, finished: Receiver<Finished>) -> io::Result<()> {
-        for Finished { path, target, result, warning, decode, stages } in finished {
+        for Finished { path, name, result, warning, decode, stages } in finished {
             self.timing.decode += decode;
             self.timing.stages += stages;
             self.timing.images += usize::from(result.is_ok());
-            let result = result.and_then(|(image, faces)| {
+            let result = result.and_then(|(image, mut faces)| {
+                self.found |= self.selection.apply(&mut faces);
                 let (width, height) = image.dimensions();
-                if let Some(target) = &target {
-                    self.draw(image, &faces, target).map_err(|error| format!("{error:#}"))?;
-                }
-                Ok((width, height, faces))
+                let drawn = match &name {
+                    Some(name) => self.write(image, &faces, name),
+                    None => Ok(None),
+                };
+                let drawn = drawn.map_err(|error| format!("{error:#}"))?;
+                self.totals.add(&faces);
+                Ok(Outcome::Faces {
+                    width,
+                    height,
+                    faces: faces.iter().map(FaceDetection::to_record).collect(),
+                    warning: warning.clone(),
+                    drawn: drawn.map(|path| path.to_string_lossy().into_owned()),
+                })
             });
             if let Some(warning) = &warning {
                 self.progress.report(format_args!("{}: {warning}", path.display()));
             }
-            self.print(&path, warning, &result)?;
+            self.print(&path, result)?;
             self.progress.advance(1);
         }
         Ok(())
     }
 
-    fn draw(
+    /// Writes the faces and the drawn image, where that is asked for; where the latter is.
+    fn write(
         &mut self,
         mut image: RgbImage,
         faces: &[FaceDetection],
-        target: &Path,
-    ) -> anyhow::Result<()> {
+        name: &Path,
+    ) -> anyhow::Result<Option<PathBuf>> {
         let start = Instant::now();
-        self.annotator.draw(&mut image, faces);
-        let result = annotated_output::write(&image, target);
+        if let Some(folder) = self.crops {
+            output_images::write_crops(&image, faces, folder, name)?;
+        }
+        let drawn = self.drawn.map(|folder| folder.join(name));
+        if let Some(target) = &drawn {
+            self.annotator.draw(&mut image, faces);
+            output_images::write(&image, target)?;
+        }
         self.timing.draw += start.elapsed();
-        result
+        Ok(drawn)
     }
 
-    fn print(
-        &mut self,
-        path: &Path,
-        warning: Option<String>,
-        result: &Result<(u32, u32, Vec<FaceDetection>), String>,
-    ) -> io::Result<()> {
+    fn print(&mut self, path: &Path, result: Result<Outcome, String>) -> io::Result<()> {
         let image = path.to_string_lossy().into_owned();
-        let outcome = match result {
-            Ok((width, height, faces)) => Outcome::Faces {
-                width: *width,
-                height: *height,
-                faces: faces.iter().map(FaceDetection::to_record).collect(),
-                warning,
-            },
-            Err(error) => {
-                self.failures += 1;
-                self.progress.report(format_args!("{image}: {error}"));
-                Outcome::Failed { error: error.clone() }
-            }
-        };
+        let outcome = result.unwrap_or_else(|error| {
+            self.totals.failed += 1;
+            self.progress.report(format_args!("{image}: {error}"));
+            Outcome::Failed { error }
+        });
         let record = ImageRecord { image, outcome };
         let printer = &mut self.printer;
         self.progress.suspend(|| printer.print(&record))

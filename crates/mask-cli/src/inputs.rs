@@ -16,8 +16,8 @@ pub(crate) enum Input {
     Image {
         /// Where it is.
         path: PathBuf,
-        /// Its place below the argument that named it, for a drawn image.
-        relative: PathBuf,
+        /// The folder that was searched for it, or that holds it.
+        folder: PathBuf,
     },
     /// An image on standard input.
     Bytes(Vec<u8>),
@@ -45,8 +45,8 @@ pub(crate) struct Inputs {
 /// How arguments are read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading<'a> {
-    /// A folder that is left out.
-    pub(crate) except: Option<&'a Path>,
+    /// Folders that are left out.
+    pub(crate) except: &'a [&'a Path],
     /// Whether the list on standard input separates paths by zero bytes.
     pub(crate) null: bool,
 }
@@ -111,10 +111,7 @@ impl Reading<'_> {
         let empty = contents.entries.is_empty();
         for entry in contents.entries {
             found.inputs.push(match entry {
-                Ok(path) => {
-                    let relative = path.strip_prefix(folder).unwrap_or(&path).to_path_buf();
-                    Input::Image { path, relative }
-                }
+                Ok(path) => Input::Image { path, folder: folder.to_path_buf() },
                 Err(error) => Input::Failed { path: error.path, error: error.reason },
             });
         }
@@ -194,8 +191,8 @@ fn stream_remedy(argument: &str) -> Option<String> {
 }
 
 fn image(path: PathBuf) -> Input {
-    let relative = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
-    Input::Image { path, relative }
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    Input::Image { path, folder }
 }
 
 /// The paths of a list, one per line or, if `null`, separated by zero bytes.

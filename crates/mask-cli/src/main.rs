@@ -3,15 +3,17 @@
 //! The way of an image: `inputs` lists the files, `annotated_output` plans where drawn images go, `detect`
 //! decodes, runs the networks, draws and writes; `format` prints the results.
 
-mod annotated_output;
 mod args;
 mod detect;
 mod format;
 mod inputs;
 mod interrupt;
 mod manual;
+mod output_images;
 mod progress;
+mod selection;
 mod timing;
+mod totals;
 
 use std::{
     io::{self, Write},

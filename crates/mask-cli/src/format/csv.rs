@@ -21,15 +21,15 @@ impl<W: Write> Csv<W> {
     pub(crate) fn new(classes: &[String], output: W) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(output);
         let names = COLUMNS.into_iter().chain(classes.iter().map(String::as_str));
-        writer.write_record(names.chain(["error"])).map_err(io_error)?;
+        writer.write_record(names.chain(["error", "warning", "drawn"])).map_err(io_error)?;
         Ok(Self { writer, classes: classes.len() })
     }
 
     /// Writes a row of the given leading and last fields, with empty ones between.
-    fn row(&mut self, leading: &[String], error: &str) -> io::Result<()> {
+    fn row(&mut self, leading: &[String], last: [&str; 3]) -> io::Result<()> {
         let empty = COLUMNS.len() + self.classes - leading.len();
         let fields = leading.iter().map(String::as_str).chain(std::iter::repeat_n("", empty));
-        self.writer.write_record(fields.chain([error])).map_err(io_error)
+        self.writer.write_record(fields.chain(last)).map_err(io_error)
     }
 }
 
@@ -37,11 +37,14 @@ impl<W: Write> Printer for Csv<W> {
     fn print(&mut self, record: &ImageRecord) -> io::Result<()> {
         let image = record.image.clone();
         match &record.outcome {
-            Outcome::Failed { error } => self.row(&[image], error)?,
-            Outcome::Faces { width, height, faces, .. } => {
+            Outcome::Failed { error } => self.row(&[image], [error, "", ""])?,
+            Outcome::Faces { width, height, faces, warning, drawn } => {
+                let text = |field: &Option<String>| field.clone().unwrap_or_default();
+                let (warning, drawn) = (text(warning), text(drawn));
+                let last = ["", &warning, &drawn];
                 let image = [image, width.to_string(), height.to_string()];
                 if faces.is_empty() {
-                    self.row(&image, "")?;
+                    self.row(&image, last)?;
                 }
                 for face in faces {
                     let bbox = face.bbox;
@@ -50,7 +53,7 @@ impl<W: Write> Printer for Csv<W> {
                     row.extend(numbers.map(|number| number.to_string()));
                     row.push(face.label.clone());
                     row.extend(face.probabilities.0.iter().map(|(_, p)| p.to_string()));
-                    self.row(&row, "")?;
+                    self.row(&row, last)?;
                 }
             }
         }

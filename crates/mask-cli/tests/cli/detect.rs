@@ -197,11 +197,13 @@ fn csv_has_a_row_a_face_and_table_is_for_people() {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(
         lines[0],
-        "image,width,height,x_min,y_min,x_max,y_max,confidence,label,with_incorrect_mask,with_mask,without_mask,error"
+        "image,width,height,x_min,y_min,x_max,y_max,confidence,label,with_incorrect_mask,with_mask,without_mask,error,warning,drawn"
     );
     assert_eq!(lines.len(), 3);
     assert!(lines[1].contains(",512,512,") && lines[1].contains(",without_mask,"));
-    assert!(lines[2].starts_with('"') && lines[2].ends_with("empty, really.png\",40,40,,,,,,,,,,"));
+    assert!(
+        lines[2].starts_with('"') && lines[2].ends_with("empty, really.png\",40,40,,,,,,,,,,,,")
+    );
     let table = run("table");
     assert!(table.contains("astronaut.jpg (512 x 512): 1 face\n  without_mask"), "{table}");
     assert!(table.contains("(40 x 40): no faces"), "{table}");

@@ -5,4 +5,5 @@ mod bad_input;
 mod damaged;
 mod detect;
 mod inputs;
+mod selection;
 mod support;
