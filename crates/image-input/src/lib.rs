@@ -24,7 +24,9 @@ mod format;
 mod network_input;
 mod view;
 
-pub use decode::{DecodeError, DecodeOptions, Decoded, ImageError, decode, decode_file};
+pub use decode::{
+    DecodeError, DecodeOptions, Decoded, ImageError, decode, decode_file, upright_size,
+};
 pub use discover::{DiscoverError, FolderImages, Skipped, images_in, is_system_name};
 pub use format::{FileKind, OtherKind};
 pub use network_input::{NetworkInput, Normalization};

@@ -57,6 +57,8 @@ pub struct Dataset {
     pub sha256: String,
     /// Images that cannot be read and are left out.
     pub unreadable: Vec<String>,
+    /// Boxes that are left out, a line each.
+    pub dropped: Vec<String>,
     /// Images in which no region was found, if they were searched.
     pub without_region: usize,
     inspected: Arc<InspectedSet>,
@@ -87,10 +89,13 @@ impl Dataset {
         progress: &(dyn Fn() + Sync),
     ) -> Result<Self, DatasetError> {
         let root = &common_root(roots);
+        let mut dropped = Vec::new();
         let parts = roots.iter().map(|root| match voc_folders(root) {
             None => any_class_folders(root),
             Some((annotations, images)) => {
-                Ok(voc_samples(&read_voc(&annotations, &images)?, config.difficult))
+                let set = read_voc(&annotations, &images)?;
+                dropped.extend(set.dropped);
+                Ok(voc_samples(&set.images, config.difficult))
             }
         });
         let listed = LabeledSet::merge(parts.collect::<Result<_, _>>()?);
@@ -104,6 +109,7 @@ impl Dataset {
             duplicates,
             sha256: inspected.sha256(root),
             unreadable: inspected.unreadable.iter().map(ToString::to_string).collect(),
+            dropped,
             without_region: 0,
             inspected: Arc::new(inspected),
             duplicate_distance: config.duplicate_distance,

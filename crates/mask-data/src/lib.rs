@@ -53,5 +53,5 @@ pub use sample::{DatasetError, LabeledSet, Sample};
 pub use scene::{Placement, Scene, SceneAugmentation, SceneLoader, SceneSample, voc_scenes};
 pub use scene_set::SceneSet;
 pub use split::{Split, SplitError, SplitFile, grouped_split};
-pub use voc::{VocImage, VocObject, read_voc, voc_folders, voc_samples};
+pub use voc::{VocImage, VocObject, VocSet, read_voc, voc_folders, voc_samples};
 pub use warp::Warp;

@@ -116,6 +116,14 @@ pub enum DatasetError {
         /// The data set.
         root: PathBuf,
     },
+    /// No annotated box has an area in its image.
+    #[error("{}: none of its boxes can be used; the first: {first}", root.display())]
+    NoUsableBoxes {
+        /// The data set.
+        root: PathBuf,
+        /// The first box, with its file.
+        first: String,
+    },
     /// A class without images.
     #[error("{}: class `{class}` has no images; fill its folder or remove it", root.display())]
     EmptyClass {

@@ -1,6 +1,9 @@
 //! What a detector learns from: images with every face in them, as random crops of one size.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use geometry::{BoundingBox, ImageSize};
 use image::RgbImage;
@@ -26,30 +29,15 @@ pub struct Scene {
 /// Turns annotations into scenes. Objects of any class are faces.
 ///
 /// # Errors
-/// If no image has a face, or a box lies outside its image or has no area; `size` reads an image's
-/// size.
-pub fn voc_scenes(
-    root: &std::path::Path,
-    images: &[VocImage],
-    size: impl Fn(&std::path::Path) -> Result<ImageSize, DatasetError>,
-) -> Result<Vec<Scene>, DatasetError> {
+/// If no image has a face.
+pub fn voc_scenes(root: &Path, images: &[VocImage]) -> Result<Vec<Scene>, DatasetError> {
     let mut scenes = Vec::new();
     for voc in images {
         let Some(image) = &voc.image else { continue };
-        let bounds = size(image)?;
         let mut scene = Scene { image: image.clone(), faces: Vec::new(), ignored: Vec::new() };
         for object in &voc.objects {
-            let inside = object.bbox.clamp(bounds);
-            if inside.width() < 1.0 || inside.height() < 1.0 {
-                let BoundingBox { x_min, y_min, x_max, y_max } = object.bbox;
-                let reason = format!(
-                    "the box {x_min} {y_min} {x_max} {y_max} of a `{}` lies outside the image of {} x \
-                     {} pixels or has no area; correct or remove it",
-                    object.class, bounds.width, bounds.height
-                );
-                return Err(DatasetError::Annotation { path: voc.annotation.clone(), reason });
-            }
-            if object.difficult { &mut scene.ignored } else { &mut scene.faces }.push(inside);
+            let kind = if object.difficult { &mut scene.ignored } else { &mut scene.faces };
+            kind.push(object.bbox);
         }
         scenes.push(scene);
     }

@@ -1,7 +1,7 @@
 //! Data sets for a detector: folders of images with boxes, read, grouped and divided.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     path::{Path, PathBuf},
 };
 
@@ -26,6 +26,8 @@ pub struct SceneSet {
     pub sha256: String,
     /// Images that cannot be read and are left out.
     pub unreadable: Vec<String>,
+    /// Boxes that are left out, a line each.
+    pub dropped: Vec<String>,
     groups: Vec<usize>,
 }
 
@@ -33,14 +35,14 @@ impl SceneSet {
     /// Reads folders in VOC's layout. `progress` is called once per image, from any thread.
     ///
     /// # Errors
-    /// If a folder has no boxes, too many images cannot be read, or a box lies outside its image.
+    /// If a folder has no boxes, or too many images cannot be read.
     pub fn open(
         roots: &[PathBuf],
         config: &DatasetConfig,
         progress: &(dyn Fn() + Sync),
     ) -> Result<Self, DatasetError> {
         let root = common_root(roots);
-        let mut images: Vec<VocImage> = Vec::new();
+        let (mut images, mut dropped) = (Vec::<VocImage>::new(), Vec::new());
         for root in roots {
             if !root.is_dir() {
                 return Err(DatasetError::NoFolder { root: root.clone() });
@@ -48,7 +50,9 @@ impl SceneSet {
             let Some((annotations, folder)) = voc_folders(root) else {
                 return Err(DatasetError::NoBoxes { root: root.clone() });
             };
-            images.extend(read_voc(&annotations, &folder)?);
+            let set = read_voc(&annotations, &folder)?;
+            images.extend(set.images);
+            dropped.extend(set.dropped);
         }
         let samples = images.iter().filter_map(|voc| voc.image.clone());
         let samples = samples.map(|image| Sample { image, region: None, class: 0 }).collect();
@@ -58,14 +62,13 @@ impl SceneSet {
         }
         let options = DecodeOptions { strict: true, ..DecodeOptions::default() };
         let inspected = inspect(&root, listed, &options, config.max_unreadable, progress)?;
-        let sizes: HashMap<&Path, (u32, u32)> = (inspected.set.samples.iter())
-            .zip(&inspected.info)
-            .map(|(sample, info)| (&*sample.image, (info.width, info.height)))
-            .collect();
-        let readable = |voc: &VocImage| voc.image.as_deref().is_some_and(|i| sizes.contains_key(i));
+        let read: HashSet<&Path> = inspected.set.samples.iter().map(|s| &*s.image).collect();
+        let readable = |voc: &VocImage| voc.image.as_deref().is_some_and(|i| read.contains(i));
         images.retain(readable);
-        let size = |path: &Path| Ok(sizes.get(path).copied().unwrap_or_default().into());
-        let scenes = voc_scenes(&root, &images, size)?;
+        let scenes = voc_scenes(&root, &images).map_err(|error| match dropped.first() {
+            Some(first) => DatasetError::NoUsableBoxes { root: root.clone(), first: first.clone() },
+            None => error,
+        })?;
         let mut digest = Sha256::new();
         digest.update(inspected.sha256(&root));
         for scene in &scenes {
@@ -74,6 +77,7 @@ impl SceneSet {
         Ok(Self {
             sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
             groups: find_duplicates(&inspected, config.duplicate_distance).groups,
+            dropped,
             unreadable: inspected.unreadable.iter().map(ToString::to_string).collect(),
             set: inspected.set,
             root,

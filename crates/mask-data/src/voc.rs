@@ -1,15 +1,28 @@
 //! Annotations in the form of Pascal VOC: boxes with classes, one file per image.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
 };
 
-use geometry::BoundingBox;
-use roxmltree::{Document, Node};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use geometry::{BoundingBox, ImageSize};
+use image_input::upright_size;
+use rayon::prelude::*;
+use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::{DatasetError, LabeledSet, Sample};
+
+/// A folder of annotations.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct VocSet {
+    /// The images, in the order of their annotations' names.
+    pub images: Vec<VocImage>,
+    /// Boxes that are left out, a line each, with file and reason.
+    pub dropped: Vec<String>,
+}
 
 /// An image's boxes.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +40,7 @@ pub struct VocImage {
 pub struct VocObject {
     /// Its class.
     pub class: String,
-    /// Where it is.
+    /// Where it is, inside the image.
     pub bbox: BoundingBox,
     /// Whether the annotator marked it as hard to recognise.
     pub difficult: bool,
@@ -44,36 +57,96 @@ pub fn voc_folders(root: &Path) -> Option<(PathBuf, PathBuf)> {
 /// Reads all annotations of a folder, in the order of their names.
 ///
 /// An image belongs to an annotation if their names are alike but for the extension, or by the
-/// annotation's own `filename`.
+/// annotation's own `filename`. Boxes are cut at the edges of their images, swapped corners put right;
+/// what then has no area is left out. Texts may be of any encoding that they name or that their first
+/// bytes tell.
 ///
 /// # Errors
 /// If a folder or an annotation cannot be read.
-pub fn read_voc(annotations: &Path, folder: &Path) -> Result<Vec<VocImage>, DatasetError> {
+pub fn read_voc(annotations: &Path, folder: &Path) -> Result<VocSet, DatasetError> {
     let mut by_stem = HashMap::new();
     for path in files_in(folder)? {
         by_stem.entry(path.file_stem().unwrap_or_default().to_owned()).or_insert(path);
     }
-    let mut images = Vec::new();
-    for annotation in files_in(annotations)? {
-        if annotation.extension().is_none_or(|extension| extension != "xml") {
-            continue;
-        }
+    let mut files = files_in(annotations)?;
+    files.retain(|file| file.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("xml")));
+    let read = |annotation: PathBuf| {
         let failed = |reason: String| DatasetError::Annotation { path: annotation.clone(), reason };
-        let text = fs::read_to_string(&annotation).map_err(|error| failed(error.to_string()))?;
-        let (filename, objects) = parse(&text).map_err(failed)?;
+        let bytes = fs::read(&annotation).map_err(|error| failed(error.to_string()))?;
+        let (filename, objects) = parse(&text_of(&bytes)).map_err(failed)?;
         let image = by_stem.get(annotation.file_stem().unwrap_or_default()).cloned();
         let named = filename.map(|name| folder.join(name)).filter(|path| path.is_file());
-        images.push(VocImage { image: image.or(named), annotation, objects });
+        let mut voc = VocImage { image: image.or(named), annotation, objects };
+        let dropped = voc.tidy();
+        Ok((voc, dropped))
+    };
+    let read: Vec<_> = files.into_par_iter().map(read).collect::<Result<_, _>>()?;
+    let mut set = VocSet::default();
+    for (image, dropped) in read {
+        set.images.push(image);
+        set.dropped.extend(dropped);
     }
-    Ok(images)
+    Ok(set)
 }
 
-/// Turns annotated boxes into samples. Boxes of no area and images that are absent are left out,
-/// and, unless `difficult`, objects marked as such.
-pub fn voc_samples(images: &[VocImage], difficult: bool) -> LabeledSet {
-    let counted = |object: &&VocObject| {
-        (difficult || !object.difficult) && object.bbox.width() > 0.0 && object.bbox.height() > 0.0
+impl VocImage {
+    /// Puts boxes right, and leaves out those without an area in the image; a line for each of these.
+    fn tidy(&mut self) -> Vec<String> {
+        let size = self.image.as_deref().and_then(upright_size);
+        let mut dropped = Vec::new();
+        let annotation = self.annotation.display();
+        self.objects.retain_mut(|object| {
+            let BoundingBox { x_min, y_min, x_max, y_max } = object.bbox;
+            let ordered = BoundingBox {
+                x_min: x_min.min(x_max),
+                y_min: y_min.min(y_max),
+                x_max: x_min.max(x_max),
+                y_max: y_min.max(y_max),
+            };
+            object.bbox = size.map_or(ordered, |size| ordered.clamp(size));
+            let counts = object.bbox.width() >= 1.0 && object.bbox.height() >= 1.0;
+            if !counts {
+                let class = &object.class;
+                let place = match size {
+                    Some(ImageSize { width, height }) => {
+                        format!(" in the image of {width} x {height}")
+                    }
+                    None => String::new(),
+                };
+                dropped.push(format!(
+                    "{annotation}: the box {x_min} {y_min} {x_max} {y_max} of a `{class}` has no \
+                     area{place}"
+                ));
+            }
+            counts
+        });
+        dropped
+    }
+}
+
+/// The text of an XML file: of the encoding that its first bytes tell or that it names, else UTF-8, or
+/// what Windows wrote where that does not fit.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    const NAME: &[u8] = b"encoding=";
+    let head = &bytes[..bytes.len().min(200)];
+    let named = || {
+        let at = head.windows(NAME.len()).position(|part| part == NAME)? + NAME.len();
+        let (quote, rest) = head.get(at..)?.split_first()?;
+        Encoding::for_label(rest.split(|byte| byte == quote).next()?)
     };
+    let encoding = match bytes {
+        [b'<', 0, ..] => Some(UTF_16LE),
+        [0, b'<', ..] => Some(UTF_16BE),
+        _ => Encoding::for_bom(bytes).map(|(encoding, _)| encoding).or_else(named),
+    };
+    let (text, _, is_wrong) = encoding.unwrap_or(UTF_8).decode(bytes);
+    if is_wrong { WINDOWS_1252.decode(bytes).0 } else { text }
+}
+
+/// Turns annotated boxes into samples. Images that are absent are left out, and, unless `difficult`,
+/// objects marked as such.
+pub fn voc_samples(images: &[VocImage], difficult: bool) -> LabeledSet {
+    let counted = |object: &&VocObject| difficult || !object.difficult;
     let classes: BTreeSet<&str> = images
         .iter()
         .filter(|image| image.image.is_some())
@@ -110,7 +183,9 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
 }
 
 fn parse(text: &str) -> Result<(Option<String>, Vec<VocObject>), String> {
-    let document = Document::parse(text).map_err(|error| format!("not XML: {error}"))?;
+    let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(text, options);
+    let document = document.map_err(|error| format!("not XML: {error}"))?;
     let root = document.root_element();
     if root.tag_name().name() != "annotation" {
         return Err(format!("its root is `{}`, not `annotation`", root.tag_name().name()));

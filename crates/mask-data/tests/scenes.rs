@@ -173,7 +173,7 @@ fn what_cannot_be_learned_from_is_named() {
     write(&root, "a", &[("x", [50, 5, 60, 22], false)]);
     let message = open();
     assert!(
-        message.contains("a.xml") && message.contains("outside the image of 48 x 40"),
+        message.contains("a.xml: the box 50 5 60 22 of a `x` has no area in the image of 48 x 40"),
         "{message}"
     );
     write(&root, "a", &[("x", [20, 5, 20, 22], false)]);

@@ -30,9 +30,10 @@ pub(super) fn collect(args: &EvaluateArgs) -> anyhow::Result<EvaluationInput> {
     let mut classes = ClassNames::new(&args.merge_class);
     let input = match voc_folders(&args.dataset) {
         Some((annotations, images)) => {
-            let images = read_voc(&annotations, &images)?;
-            ensure!(!images.is_empty(), "{}: no annotations", annotations.display());
-            annotated(args, &images, &mut classes)?
+            let set = read_voc(&annotations, &images)?;
+            ensure!(!set.images.is_empty(), "{}: no annotations", annotations.display());
+            samples::remark_dropped(&set.dropped);
+            annotated(args, &set.images, &mut classes)?
         }
         None if args.face_weights.is_some() => bail!(
             "--face-weights is for photographs with boxes, and {} has class folders",

@@ -18,7 +18,7 @@ use weights_file::{Precision, WeightsSource};
 use super::{
     Started, TrainArgs, open_device, open_output,
     outputs::{Fingerprint, Keeper, Network, StartWeights, curves},
-    samples::with_remedy,
+    samples::{remark_dropped, with_remedy},
 };
 use crate::{
     files::write_file,
@@ -39,6 +39,7 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     for error in &data.unreadable {
         remark(format_args!("skipped: {error}"));
     }
+    remark_dropped(&data.dropped);
     let split = match &args.split {
         Some(file) => SplitFile::read(file)?.apply(&data.set, &data.root, file)?,
         None => {

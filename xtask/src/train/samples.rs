@@ -27,6 +27,7 @@ pub(crate) fn read(
     for error in &dataset.unreadable {
         remark(format_args!("skipped: {error}"));
     }
+    remark_dropped(&dataset.dropped);
     let regions = match settings.input {
         Input::Whole => return Ok(dataset),
         Input::Faces => SampleRegions::Found,
@@ -41,6 +42,13 @@ pub(crate) fn read(
     })?;
     progress.finish_and_clear();
     Ok(dataset)
+}
+
+/// Says once which boxes are left out.
+pub(crate) fn remark_dropped(dropped: &[String]) {
+    for line in dropped {
+        remark(format_args!("left out: {line}"));
+    }
 }
 
 /// The error, with the flags that help.

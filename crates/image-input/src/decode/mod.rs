@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use geometry::ImageSize;
 use image::{
     DynamicImage, ImageDecoder, ImageError as CodecError, ImageFormat, ImageReader, Limits,
     RgbImage, error::ImageFormatHint, metadata::Orientation,
@@ -149,6 +150,29 @@ pub fn decode(
     let repaired = damage.map(|reason| format!("damaged {}, repaired: {reason}", name(format)));
     let stretched = stretched.then(|| "little contrast: its values were stretched".to_owned());
     Ok(Decoded { image: image.into_rgb8(), warning: repaired.or(stretched) })
+}
+
+/// The size of an image when it stands upright, as far as its head tells.
+pub fn upright_size(path: &Path) -> Option<ImageSize> {
+    let bytes = fs::read(path).ok()?;
+    let FileKind::Image(format) = FileKind::of(&bytes, path.extension()) else { return None };
+    let reader = ImageReader::with_format(Cursor::new(&*bytes), format);
+    let mut decoder = reader.into_decoder().ok()?;
+    let (width, height) = decoder.dimensions();
+    let orientation = match format {
+        ImageFormat::Tiff => tiff::orientation(&bytes),
+        _ => decoder.exif_metadata().ok().flatten().and_then(|exif| orientation::of_exif(&exif)),
+    };
+    let lies = matches!(
+        orientation,
+        Some(
+            Orientation::Rotate90
+                | Orientation::Rotate270
+                | Orientation::Rotate90FlipH
+                | Orientation::Rotate270FlipH
+        )
+    );
+    Some(if lies { (height, width) } else { (width, height) }.into())
 }
 
 /// What a file's decoder yields.
