@@ -1,6 +1,6 @@
 //! Data sets with one folder per class.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image_input::is_system_name;
 use walkdir::{DirEntry, WalkDir};
@@ -14,11 +14,38 @@ use crate::{DatasetError, LabeledSet, Sample};
 /// nowhere and folders that cannot be read. Links are followed.
 ///
 /// # Errors
-/// If `root` is not a folder or cannot be read, holds fewer than two classes or a class without files.
+/// If `root` is not a folder or cannot be read, holds no class, or one without files.
 pub fn class_folders(root: &Path) -> Result<LabeledSet, DatasetError> {
     let set = any_class_folders(root)?;
-    set.check(root)?;
+    set.check(root, 1)?;
     Ok(set)
+}
+
+/// Folders of a data set that somebody divided already, each with one folder of images for each class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DividedFolders {
+    /// Images to learn from.
+    pub train: Vec<PathBuf>,
+    /// Images to validate on: those for validation, or else for testing.
+    pub validation: Vec<PathBuf>,
+}
+
+/// The parts of a data set whose folders are called `train` (or `training`), `val` (`valid`,
+/// `validation`) and `test` (`testing`), in any case; `None` if it has other folders, too, or no part to
+/// learn from or to validate on.
+pub fn divided_folders(root: &Path) -> Option<DividedFolders> {
+    let (mut train, mut validation, mut test) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in entries(root, 1).flatten().filter(|entry| entry.file_type().is_dir()) {
+        match &*entry.file_name().to_string_lossy().to_lowercase() {
+            "train" | "training" => &mut train,
+            "val" | "valid" | "validation" => &mut validation,
+            "test" | "testing" => &mut test,
+            _ => return None,
+        }
+        .push(entry.into_path());
+    }
+    let validation = if validation.is_empty() { test } else { validation };
+    (!train.is_empty() && !validation.is_empty()).then_some(DividedFolders { train, validation })
 }
 
 /// As [`class_folders`], of any number of classes: a part of a data set.

@@ -13,8 +13,8 @@ use rayon::prelude::*;
 
 use crate::{
     DUPLICATE_HASH_DISTANCE, DatasetError, DuplicatePair, Duplicates, ImageCache, InspectedSet,
-    LabeledSet, Sample, Split, class_folders::any_class_folders, common_root, find_duplicates,
-    grouped_split, inspect, read_voc, voc_folders, voc_samples,
+    LabeledSet, Sample, Split, class_folders::any_class_folders, common_root, divided_folders,
+    find_duplicates, grouped_split, inspect, read_voc, voc_folders, voc_samples,
 };
 
 /// How a data set is read.
@@ -27,11 +27,18 @@ pub struct DatasetConfig {
     pub duplicate_distance: u32,
     /// Whether annotated objects marked as difficult count. Default: no.
     pub difficult: bool,
+    /// Least number of classes. Default: 2, below which there is nothing to learn.
+    pub min_classes: usize,
 }
 
 impl Default for DatasetConfig {
     fn default() -> Self {
-        Self { max_unreadable: 0.01, duplicate_distance: DUPLICATE_HASH_DISTANCE, difficult: false }
+        Self {
+            max_unreadable: 0.01,
+            duplicate_distance: DUPLICATE_HASH_DISTANCE,
+            difficult: false,
+            min_classes: 2,
+        }
     }
 }
 
@@ -59,6 +66,8 @@ pub struct Dataset {
     pub unreadable: Vec<String>,
     /// Boxes that are left out, a line each.
     pub dropped: Vec<String>,
+    /// Folders whose images are there to validate on, if the set came divided.
+    pub held_out: Vec<PathBuf>,
     /// Images in which no region was found, if they were searched.
     pub without_region: usize,
     inspected: Arc<InspectedSet>,
@@ -66,7 +75,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Lists and reads a data set: class folders, or annotations in VOC's layout. `progress` is
+    /// Lists and reads a data set: class folders, perhaps [divided](crate::divided_folders), or
+    /// annotations in VOC's layout. `progress` is
     /// called once per image, from any thread.
     ///
     /// # Errors
@@ -89,9 +99,18 @@ impl Dataset {
         progress: &(dyn Fn() + Sync),
     ) -> Result<Self, DatasetError> {
         let root = &common_root(roots);
-        let mut dropped = Vec::new();
+        let (mut dropped, mut held_out) = (Vec::new(), Vec::new());
         let parts = roots.iter().map(|root| match voc_folders(root) {
-            None => any_class_folders(root),
+            None => match divided_folders(root) {
+                None => any_class_folders(root),
+                Some(parts) => {
+                    let folders = parts.train.iter().chain(&parts.validation);
+                    let sets = folders.map(|folder| any_class_folders(folder));
+                    let set = LabeledSet::merge(sets.collect::<Result<_, _>>()?);
+                    held_out.extend(parts.validation);
+                    Ok(set)
+                }
+            },
             Some((annotations, images)) => {
                 let set = read_voc(&annotations, &images)?;
                 dropped.extend(set.dropped);
@@ -99,7 +118,7 @@ impl Dataset {
             }
         });
         let listed = LabeledSet::merge(parts.collect::<Result<_, _>>()?);
-        listed.check(root)?;
+        listed.check(root, config.min_classes)?;
         let options = DecodeOptions { strict: true, ..DecodeOptions::default() };
         let inspected = inspect(root, listed, &options, config.max_unreadable, progress)?;
         let duplicates = find_duplicates(&inspected, config.duplicate_distance);
@@ -110,6 +129,7 @@ impl Dataset {
             sha256: inspected.sha256(root),
             unreadable: inspected.unreadable.iter().map(ToString::to_string).collect(),
             dropped,
+            held_out,
             without_region: 0,
             inspected: Arc::new(inspected),
             duplicate_distance: config.duplicate_distance,
@@ -158,13 +178,22 @@ impl Dataset {
         Ok(Self { set, duplicates, without_region, inspected, ..self })
     }
 
-    /// Divides the samples at random, duplicates kept together.
+    /// Divides the samples as their folders do, or else at random, duplicates kept together.
     ///
     /// # Errors
     /// If a class has too few different images for both parts.
     pub fn split(&self, validation: f64, seed: u64) -> Result<Split, DatasetError> {
         let classes: Vec<usize> = self.set.samples.iter().map(|sample| sample.class).collect();
-        let split = grouped_split(&classes, &self.duplicates.groups, validation, seed);
+        let split = if self.held_out.is_empty() {
+            grouped_split(&classes, &self.duplicates.groups, validation, seed)
+        } else {
+            let is_held_out = |sample: &usize| {
+                let image = &self.set.samples[*sample].image;
+                self.held_out.iter().any(|folder| image.starts_with(folder))
+            };
+            let (validation, train) = (0..classes.len()).partition(is_held_out);
+            Split { train, validation }
+        };
         for (part, samples) in [("training", &split.train), ("validation", &split.validation)] {
             for (class, name) in self.set.classes.iter().enumerate() {
                 if !samples.iter().any(|sample| classes[*sample] == class) {

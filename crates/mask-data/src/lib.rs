@@ -42,7 +42,7 @@ mod voc;
 mod warp;
 
 pub use augment::{Augmentation, AugmentationError};
-pub use class_folders::class_folders;
+pub use class_folders::{DividedFolders, class_folders, divided_folders};
 pub use dataset::{Dataset, DatasetConfig, SampleRegions};
 pub use duplicates::{DUPLICATE_HASH_DISTANCE, DuplicatePair, Duplicates, find_duplicates};
 pub use inspect::{ImageInfo, InspectedSet, inspect};

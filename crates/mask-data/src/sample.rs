@@ -53,12 +53,14 @@ impl LabeledSet {
     }
 
     /// # Errors
-    /// If there is nothing to tell apart: fewer than two classes, or a class without a sample.
-    pub fn check(&self, root: &Path) -> Result<(), DatasetError> {
+    /// If there are fewer classes than `least`, or none, or one is without a sample.
+    pub fn check(&self, root: &Path, least: usize) -> Result<(), DatasetError> {
         let root = root.to_path_buf();
         match &self.classes[..] {
             [] => return Err(DatasetError::NoClasses { root }),
-            [only] => return Err(DatasetError::OneClass { root, class: only.clone() }),
+            [only] if least > 1 => {
+                return Err(DatasetError::OneClass { root, class: only.clone() });
+            }
             _ => {}
         }
         match self.support().iter().position(|count| *count == 0) {

@@ -32,7 +32,9 @@ fn write_set(root: &Path, classes: &[(&str, &[u32])]) {
 }
 
 fn scanned(root: &Path, tolerated: f64) -> Result<mask_data::InspectedSet, DatasetError> {
-    inspect(root, class_folders(root)?, &DecodeOptions::default(), tolerated, &|| ())
+    let set = class_folders(root)?;
+    set.check(root, 2)?;
+    inspect(root, set, &DecodeOptions::default(), tolerated, &|| ())
 }
 
 #[test]

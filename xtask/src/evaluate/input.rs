@@ -1,12 +1,12 @@
 //! What is evaluated: faces with their true classes and what was predicted for them.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use anyhow::{bail, ensure};
 use image_input::{DecodeOptions, decode_file};
 use mask_data::{
     Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Sample, VocImage,
-    class_folders, load_samples, read_voc, voc_folders,
+    class_folders, divided_folders, load_samples, read_voc, voc_folders,
 };
 use mask_detector::{MaskClassifierConfig, MaskDetector};
 use mask_metrics::{
@@ -39,6 +39,10 @@ pub(super) fn collect(args: &EvaluateArgs) -> anyhow::Result<EvaluationInput> {
             "--face-weights is for photographs with boxes, and {} has class folders",
             args.dataset.display()
         ),
+        None if divided_folders(&args.dataset).is_some() => bail!(
+            "{}: it is divided into parts; give one of them, such as its folder for testing",
+            args.dataset.display()
+        ),
         None => match &args.predictions {
             Some(file) => predicted_folders(args, file, &mut classes)?,
             None => folders(args, &mut classes)?,
@@ -66,11 +70,12 @@ fn folders(args: &EvaluateArgs, classes: &mut ClassNames) -> anyhow::Result<Eval
     let device = args.device.open()?.device;
     let input = if args.face_crops { Input::Faces } else { Input::Whole };
     let settings = DataSettings { input, max_unreadable: 1.0, ..DataSettings::default() };
-    let data = samples::read(std::slice::from_ref(&args.dataset), &settings, &device)?;
+    let data = samples::read(std::slice::from_ref(&args.dataset), &settings, 1, &device)?;
     let classifier = MaskClassifier::new(classifier_config(args), &device)?;
     for name in classifier.classes().iter() {
         classes.index(name);
     }
+    check_classes(args, &data.set.classes, classifier.classes())?;
     let labeled = classify(&classifier, &data, classes)?;
     let about = format!(
         "{} on {} images of {}{}",
@@ -84,6 +89,38 @@ fn folders(args: &EvaluateArgs, classes: &mut ClassNames) -> anyhow::Result<Eval
         }
     );
     Ok(EvaluationInput { labeled, about, ..EvaluationInput::default() })
+}
+
+/// Classes of a data set must be those that the head tells apart, or count as these.
+fn check_classes(
+    args: &EvaluateArgs,
+    of_data: &[String],
+    of_head: &[String],
+) -> anyhow::Result<()> {
+    let counts_as = |class: &String| {
+        let merged = args.merge_class.iter().find(|(from, _)| from == class);
+        merged.map_or_else(|| class.clone(), |(_, to)| to.clone())
+    };
+    let known: Vec<String> = of_head.iter().map(counts_as).collect();
+    let unknown: Vec<&String> =
+        of_data.iter().filter(|class| !known.contains(&counts_as(class))).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let nearest = |class: &str| {
+        let alike =
+            |head: &&String| strsim::jaro_winkler(&head.to_lowercase(), &class.to_lowercase());
+        let nearest = known.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+        format!("--merge-class '{class}={}'", nearest.map_or("", |name| name))
+    };
+    let flags: Vec<String> = unknown.iter().map(|class| nearest(class)).collect();
+    bail!(
+        "{}: its classes are {}, and the head's are {}; say which is which, for example: {}",
+        args.dataset.display(),
+        of_data.join(", "),
+        of_head.join(", "),
+        flags.join(" ")
+    )
 }
 
 fn classify(
@@ -215,6 +252,10 @@ fn detect(
     for name in detector.classes().iter() {
         classes.index(name);
     }
+    let named: BTreeSet<String> =
+        images.iter().flat_map(|image| &image.objects).map(|object| object.class.clone()).collect();
+    let named: Vec<String> = named.into_iter().collect();
+    check_classes(args, &named, detector.classes())?;
     let bar = bar(images.len(), "detecting");
     let mut found = Vec::with_capacity(images.len());
     for image in images {

@@ -23,7 +23,7 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let settings = args.settings.classifier_settings()?;
     let checkpoint = open_output(args)?;
     let (device, output) = (open_device(args)?, &args.output);
-    let data = samples::read(&args.dataset, &settings.data, &device.device)?;
+    let data = samples::read(&args.dataset, &settings.data, 2, &device.device)?;
     let seed = settings.training.seed;
     let split = super::divide(args, &data, settings.data.validation, seed)?;
     let start = StartWeights::of(args.weights.as_deref())?;

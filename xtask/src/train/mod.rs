@@ -192,12 +192,36 @@ fn divide(args: &TrainArgs, data: &Dataset, validation: f64, seed: u64) -> anyho
     Ok(split)
 }
 
+/// The ratio of two classes from which on the rare one is easily missed.
+const IMBALANCE: usize = 5;
+
+/// Warns of rare classes.
+fn remark_imbalance(data: &Dataset, split: &Split) {
+    let mut counts = vec![0; data.set.classes.len()];
+    for sample in &split.train {
+        counts[data.set.samples[*sample].class] += 1;
+    }
+    let named = || data.set.classes.iter().zip(&counts);
+    let (most, least) = (named().max_by_key(|c| c.1), named().min_by_key(|c| c.1));
+    if let (Some((frequent, most)), Some((rare, least))) = (most, least)
+        && *most > IMBALANCE * least
+    {
+        remark(format_args!(
+            "`{frequent}` has {most} samples to learn from and `{rare}` {least}: the rare class is easily \
+             missed; give --balance-classes, and look at its recall"
+        ));
+    }
+}
+
 fn train_head(args: &TrainArgs) -> anyhow::Result<()> {
     let settings = args.settings.settings()?;
     let checkpoint = open_output(args)?;
     let (device, output) = (open_device(args)?, &args.output);
-    let data = samples::read(&args.dataset, &settings.data, &device.device)?;
+    let data = samples::read(&args.dataset, &settings.data, 2, &device.device)?;
     let split = divide(args, &data, settings.data.validation, settings.training.seed)?;
+    if !settings.selection.balance_classes {
+        remark_imbalance(&data, &split);
+    }
     let files = outputs::Outputs::new(output, &settings, &data, &split, None, &device.name)?;
     let ahead = settings.data.cache_features * split.train.len() + split.validation.len();
     let progress = bar(ahead, "features");
@@ -254,7 +278,7 @@ fn samples_of(data: &Dataset, samples: &[usize]) -> Samples {
 pub(crate) fn preview(args: &PreviewArgs) -> anyhow::Result<()> {
     let settings = args.settings.settings()?;
     let device = DeviceChoice::Cpu.open()?.device;
-    let data = samples::read(std::slice::from_ref(&args.dataset), &settings.data, &device)?;
+    let data = samples::read(std::slice::from_ref(&args.dataset), &settings.data, 1, &device)?;
     let sheet = contact_sheet(&data, &settings, args.images.max(1), args.views.max(1))?;
     let mut png = std::io::Cursor::new(Vec::new());
     sheet.write_to(&mut png, image::ImageFormat::Png)?;

@@ -10,16 +10,18 @@ use mask_training::{DataSettings, Input};
 
 use crate::progress::{bar, remark};
 
-/// Reads a data set and, if asked for, finds the faces in its images.
+/// Reads a data set of at least so many classes and, if asked for, finds the faces in its images.
 pub(crate) fn read(
     roots: &[PathBuf],
     settings: &DataSettings,
+    min_classes: usize,
     device: &Device,
 ) -> anyhow::Result<Dataset> {
     let config = DatasetConfig {
         max_unreadable: settings.max_unreadable,
         duplicate_distance: settings.copy_distance,
         difficult: settings.difficult,
+        min_classes,
     };
     let progress = bar(0, "reading");
     let dataset = Dataset::open_all(roots, &config, &|| progress.inc(1)).map_err(with_remedy)?;
