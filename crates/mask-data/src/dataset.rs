@@ -27,6 +27,8 @@ pub struct DatasetConfig {
     pub duplicate_distance: u32,
     /// Whether annotated objects marked as difficult count. Default: no.
     pub difficult: bool,
+    /// Whether duplicates may straddle training and validation. Default: no.
+    pub allow_duplicates: bool,
     /// Least number of classes. Default: 2, below which there is nothing to learn.
     pub min_classes: usize,
 }
@@ -37,6 +39,7 @@ impl Default for DatasetConfig {
             max_unreadable: 0.01,
             duplicate_distance: DUPLICATE_HASH_DISTANCE,
             difficult: false,
+            allow_duplicates: false,
             min_classes: 2,
         }
     }
@@ -72,6 +75,7 @@ pub struct Dataset {
     pub without_region: usize,
     inspected: Arc<InspectedSet>,
     duplicate_distance: u32,
+    allow_duplicates: bool,
 }
 
 impl Dataset {
@@ -133,6 +137,7 @@ impl Dataset {
             without_region: 0,
             inspected: Arc::new(inspected),
             duplicate_distance: config.duplicate_distance,
+            allow_duplicates: config.allow_duplicates,
         })
     }
 
@@ -178,14 +183,17 @@ impl Dataset {
         Ok(Self { set, duplicates, without_region, inspected, ..self })
     }
 
-    /// Divides the samples as their folders do, or else at random, duplicates kept together.
+    /// Divides the samples as their folders do, or else at random, duplicates kept together unless
+    /// they may straddle.
     ///
     /// # Errors
     /// If a class has too few different images for both parts.
     pub fn split(&self, validation: f64, seed: u64) -> Result<Split, DatasetError> {
         let classes: Vec<usize> = self.set.samples.iter().map(|sample| sample.class).collect();
         let split = if self.held_out.is_empty() {
-            grouped_split(&classes, &self.duplicates.groups, validation, seed)
+            let alone: Vec<usize> = (0..classes.len()).collect();
+            let groups = if self.allow_duplicates { &alone } else { &self.duplicates.groups };
+            grouped_split(&classes, groups, validation, seed)
         } else {
             let is_held_out = |sample: &usize| {
                 let image = &self.set.samples[*sample].image;
@@ -205,13 +213,17 @@ impl Dataset {
         Ok(split)
     }
 
+    /// Pairs of duplicates of which one is learned from and the other validated on.
+    pub fn straddling(&self, split: &Split) -> usize {
+        let side = |sample: &usize| split.validation.binary_search(sample).is_ok();
+        self.duplicates.pairs.iter().filter(|pair| side(&pair.first) != side(&pair.second)).count()
+    }
+
     /// The duplicates as text, label conflicts first, and how many straddle a split.
     pub fn duplicates_report(&self, split: &Split) -> String {
         let mut text = String::new();
         let pairs = &self.duplicates.pairs;
         let count = |of: &dyn Fn(&DuplicatePair) -> bool| pairs.iter().filter(|p| of(p)).count();
-        let side = |sample: &usize| split.validation.binary_search(sample).is_ok();
-        let straddling = |pair: &DuplicatePair| side(&pair.first) != side(&pair.second);
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
@@ -221,7 +233,7 @@ impl Dataset {
             count(&|pair| pair.exact),
             count(&|pair| !pair.exact),
             count(&|pair| pair.label_conflict),
-            count(&straddling),
+            self.straddling(split),
         );
         for pair in pairs {
             let kind = if pair.exact { "exact" } else { "near" };

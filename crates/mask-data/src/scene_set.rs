@@ -76,7 +76,10 @@ impl SceneSet {
         }
         Ok(Self {
             sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
-            groups: find_duplicates(&inspected, config.duplicate_distance).groups,
+            groups: match config.allow_duplicates {
+                true => (0..scenes.len()).collect(),
+                false => find_duplicates(&inspected, config.duplicate_distance).groups,
+            },
             dropped,
             unreadable: inspected.unreadable.iter().map(ToString::to_string).collect(),
             set: inspected.set,

@@ -35,6 +35,8 @@ pub struct FaceSettings {
 pub struct FaceData {
     /// Fraction of the images that validation gets. Default: 0.15.
     pub validation: f64,
+    /// Whether duplicates may straddle training and validation. Default: no.
+    pub allow_duplicates: bool,
     /// Tolerated fraction of unreadable images. Default: 0.01.
     pub max_unreadable: f64,
     /// What the weights of the start take for a face with at least this confidence, where the data
@@ -45,7 +47,7 @@ pub struct FaceData {
 
 impl Default for FaceData {
     fn default() -> Self {
-        Self { validation: 0.15, max_unreadable: 0.01, ignore_found: 1.0 }
+        Self { validation: 0.15, allow_duplicates: false, max_unreadable: 0.01, ignore_found: 1.0 }
     }
 }
 

@@ -48,6 +48,8 @@ pub struct DataSettings {
     pub validation: f64,
     /// Differing bits, of 256, up to which images count as copies.
     pub copy_distance: u32,
+    /// Whether copies may straddle training and validation. Default: no.
+    pub allow_duplicates: bool,
     /// Tolerated part of unreadable images.
     pub max_unreadable: f64,
     /// What faces' boxes are grown by on every side, as a fraction of their size. Default: 0.
@@ -78,6 +80,7 @@ impl Default for DataSettings {
             input: Input::Whole,
             validation: 0.2,
             copy_distance: DUPLICATE_HASH_DISTANCE,
+            allow_duplicates: false,
             max_unreadable: 0.01,
             margin: 0.0,
             square: false,

@@ -32,8 +32,11 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let checkpoint = open_output(args)?;
     let (device, output) = (open_device(args)?, &args.output);
     let progress = bar(0, "reading");
-    let config =
-        DatasetConfig { max_unreadable: settings.data.max_unreadable, ..DatasetConfig::default() };
+    let config = DatasetConfig {
+        max_unreadable: settings.data.max_unreadable,
+        allow_duplicates: settings.data.allow_duplicates,
+        ..DatasetConfig::default()
+    };
     let data = SceneSet::open(&args.dataset, &config, &|| progress.inc(1)).map_err(with_remedy)?;
     progress.finish_and_clear();
     for error in &data.unreadable {

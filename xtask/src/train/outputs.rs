@@ -82,6 +82,7 @@ struct Run {
     train: usize,
     validation: usize,
     without_face: usize,
+    straddling_duplicates: usize,
     dependencies: Vec<String>,
 }
 
@@ -124,6 +125,7 @@ impl Outputs {
             train: split.train.len(),
             validation: split.validation.len(),
             without_face: data.without_region,
+            straddling_duplicates: data.straddling(split),
             dependencies: dependencies(),
         };
         Ok(Self { folder: folder.to_path_buf(), config, run, fingerprint })
@@ -153,7 +155,13 @@ impl Outputs {
         let labelled = validation.iter().map(|(truth, row)| (*truth, argmax(row)));
         let confusion = ConfusionMatrix::count(classes.len(), labelled);
         let report = confusion.report();
-        let text = report.to_text(classes);
+        let text = match self.run.straddling_duplicates {
+            0 => report.to_text(classes),
+            pairs => format!(
+                "{}\n{pairs} pairs of duplicates straddle the split: these figures flatter\n",
+                report.to_text(classes)
+            ),
+        };
         let metrics = Metrics {
             kept_epoch,
             accuracy: confusion.accuracy(),

@@ -21,6 +21,7 @@ pub(crate) fn read(
         max_unreadable: settings.max_unreadable,
         duplicate_distance: settings.copy_distance,
         difficult: settings.difficult,
+        allow_duplicates: settings.allow_duplicates,
         min_classes,
     };
     let progress = bar(0, "reading");
@@ -60,7 +61,10 @@ pub(crate) fn with_remedy(error: DatasetError) -> anyhow::Error {
             anyhow!("{error}; remove them or raise --max-unreadable")
         }
         DatasetError::TooFew { .. } => {
-            anyhow!("{error}; add some, or name the images with --split")
+            anyhow!(
+                "{error}, because copies stay together; add images of other occasions, name those of both \
+                 parts with --split, or give --allow-duplicates, whose figures flatter"
+            )
         }
         _ => error.into(),
     }

@@ -66,6 +66,9 @@ pub(crate) struct SettingsArgs {
     /// Fraction of the images kept for validation [default: 0.2].
     #[arg(long, value_name = "FRACTION")]
     validation: Option<f64>,
+    /// Let duplicates straddle training and validation, whose figures then flatter.
+    #[arg(long)]
+    allow_duplicates: bool,
     /// Fraction of the images that may be unreadable [default: 0.01].
     #[arg(long, value_name = "FRACTION")]
     max_unreadable: Option<f64>,
@@ -136,6 +139,7 @@ impl SettingsArgs {
         set(&mut training.seed, self.seed);
         set(&mut data.validation, self.validation);
         set(&mut data.max_unreadable, self.max_unreadable);
+        data.allow_duplicates |= self.allow_duplicates;
         settings.validate()?;
         Ok(settings)
     }
@@ -180,6 +184,7 @@ impl SettingsArgs {
         set(&mut data.max_unreadable, self.max_unreadable);
         set(&mut data.margin, self.margin);
         data.square |= self.square;
+        data.allow_duplicates |= self.allow_duplicates;
         if self.no_augmentation {
             *augmentation = Augmentation::none();
         }
@@ -209,6 +214,7 @@ impl SettingsArgs {
         set(&mut data.max_unreadable, self.max_unreadable);
         set(&mut data.margin, self.margin);
         data.square |= self.square;
+        data.allow_duplicates |= self.allow_duplicates;
         set(&mut data.cache_features, self.cache_features);
         if self.no_augmentation {
             *augmentation = Augmentation::none();

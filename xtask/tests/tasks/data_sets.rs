@@ -87,6 +87,23 @@ fn rare_classes_are_warned_of() {
 }
 
 #[test]
+fn bursts_of_frames_can_be_allowed_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_dataset(&root.join("data"), 6);
+    // One occasion, six frames.
+    for number in 1..6 {
+        let disc = root.join("data/discs/0.png");
+        fs::copy(disc, root.join(format!("data/discs/{number}.png"))).unwrap();
+    }
+    let refused = train(&["--dataset", "data", "--output", "a"]);
+    fail(root, &refused, "copies stay together; add images of other occasions");
+    let allowed = ["--dataset", "data", "--output", "a", "--allow-duplicates", "--overwrite"];
+    let text = succeed(root, &train(&allowed));
+    assert!(text.contains("straddle the split: these figures flatter"), "{text}");
+}
+
+#[test]
 fn what_systems_leave_behind_and_broken_links_do_not_stop_a_training() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
