@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use image_input::DecodeOptions;
-use mask_detector::{DeviceChoice, Engine, FaceDetectorConfig, InputSize, PriorLayout};
+use mask_detector::{DeviceChoice, Engine, FaceDetectorConfig, InputSize, LabelText, PriorLayout};
 
 /// Finds the faces in images and says for each whether it wears a mask.
 #[derive(Debug, Parser)]
@@ -52,6 +52,19 @@ pub(crate) struct DetectArgs {
     /// Write images with boxes and labels into this folder, in the folders of the input.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Width of the drawn lines in pixels [default: what suits the image].
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) line_width: Option<u32>,
+
+    /// What is written beside drawn faces.
+    #[arg(long, value_enum, default_value_t = LabelArg::Full)]
+    pub(crate) labels: LabelArg,
+
+    /// Font of the drawn labels, a TrueType or OpenType file [default: the built-in one, or one of the
+    /// system's where that lacks characters].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) font: Option<PathBuf>,
 
     /// Write every face into this folder, in a folder for each class.
     #[arg(long, value_name = "DIR")]
@@ -142,6 +155,27 @@ pub(crate) struct DetectArgs {
     /// Print the time of each stage on standard error at the end, in milliseconds.
     #[arg(long)]
     pub(crate) timing: bool,
+}
+
+/// What is written beside a face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LabelArg {
+    /// The class and its probability.
+    Full,
+    /// The class.
+    Class,
+    /// Nothing.
+    None,
+}
+
+impl From<LabelArg> for LabelText {
+    fn from(label: LabelArg) -> Self {
+        match label {
+            LabelArg::Full => Self::Full,
+            LabelArg::Class => Self::Class,
+            LabelArg::None => Self::None,
+        }
+    }
 }
 
 /// Form of the results.

@@ -17,6 +17,7 @@ use mask_detector::{Annotator, FaceDetection, MaskDetector, MaskDetectorConfig, 
 
 use crate::{
     args::{DetectArgs, Format},
+    font,
     format::{Printer, printer},
     inputs::{Input, Inputs, Reading, STDIN_NAME},
     interrupt::Interrupt,
@@ -84,8 +85,19 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     let count = inputs.len();
     let nothing_to_do = inputs.iter().all(|input| matches!(input, Input::Failed { .. }));
 
+    let mut annotator = Annotator::new(detector.classes())?.with_labels(args.labels.into());
+    if let Some(pixels) = args.line_width {
+        annotator = annotator.with_line_width(pixels);
+    }
+    if args.output.is_some() {
+        let (with_font, remedy) = font::choose(annotator, args.font.as_deref())?;
+        annotator = with_font;
+        if let Some(remedy) = remedy {
+            progress.report(remedy);
+        }
+    }
     let mut session = Session {
-        annotator: Annotator::new(detector.classes())?,
+        annotator,
         selection: Selection::new(args, detector.classes())?,
         drawn: args.output.as_deref(),
         crops: args.crops.as_deref(),

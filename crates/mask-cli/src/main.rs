@@ -5,6 +5,7 @@
 
 mod args;
 mod detect;
+mod font;
 mod format;
 mod inputs;
 mod interrupt;

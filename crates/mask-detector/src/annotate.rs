@@ -1,6 +1,6 @@
 //! Drawing of boxes and labels.
 
-use ab_glyph::{FontRef, PxScale};
+use ab_glyph::{Font, FontArc, FontVec, InvalidFont, PxScale};
 use detection_schema::{WITH_INCORRECT_MASK, WITH_MASK, WITHOUT_MASK};
 use image::{Rgb, RgbImage};
 use imageproc::{
@@ -21,11 +21,25 @@ const ORANGE: Rgb<u8> = Rgb([238, 119, 51]);
 const OTHERS: [Rgb<u8>; 4] =
     [Rgb([0, 119, 187]), Rgb([238, 51, 119]), Rgb([51, 187, 238]), Rgb([130, 100, 20])];
 
+/// What is written beside a face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LabelText {
+    /// The class and its probability.
+    #[default]
+    Full,
+    /// The class.
+    Class,
+    /// Nothing.
+    None,
+}
+
 /// Draws faces with their labels: one colour per class, sizes that suit the image.
 #[derive(Debug, Clone)]
 pub struct Annotator {
     classes: Vec<String>,
-    font: FontRef<'static>,
+    font: FontArc,
+    line_width: Option<u32>,
+    text: LabelText,
 }
 
 impl Annotator {
@@ -33,8 +47,37 @@ impl Annotator {
     ///
     /// # Errors
     /// If the embedded font cannot be read, which would be a fault of the build.
-    pub fn new(classes: &[String]) -> Result<Self, ab_glyph::InvalidFont> {
-        Ok(Self { classes: classes.to_vec(), font: FontRef::try_from_slice(FONT)? })
+    pub fn new(classes: &[String]) -> Result<Self, InvalidFont> {
+        Ok(Self {
+            classes: classes.to_vec(),
+            font: FontArc::try_from_slice(FONT)?,
+            line_width: None,
+            text: LabelText::default(),
+        })
+    }
+
+    /// With another font: the bytes of a TrueType or OpenType file, and which of the fonts in it.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn with_font(self, font: Vec<u8>, index: u32) -> Result<Self, InvalidFont> {
+        Ok(Self { font: FontVec::try_from_vec_and_index(font, index)?.into(), ..self })
+    }
+
+    /// With lines of so many pixels, in place of what suits the image.
+    pub fn with_line_width(self, pixels: u32) -> Self {
+        Self { line_width: Some(pixels), ..self }
+    }
+
+    /// With other texts.
+    pub fn with_labels(self, text: LabelText) -> Self {
+        Self { text, ..self }
+    }
+
+    /// A character of the classes' names that the font lacks.
+    pub fn missing_character(&self) -> Option<char> {
+        let lacks = |character: &char| self.font.glyph_id(*character).0 == 0;
+        self.classes.iter().flat_map(|name| name.chars()).find(lacks)
     }
 
     /// The colour of a class: green, red and orange for `with_mask`, `without_mask` and
@@ -58,14 +101,21 @@ impl Annotator {
         let (width, height) = image.dimensions();
         let size = ImageSize { width, height };
         let short_side = width.min(height) as f32;
-        let thickness = (short_side / 250.0).round().max(1.0) as u32;
+        let suits = (short_side / 250.0).round().max(1.0) as u32;
+        let thickness = self.line_width.unwrap_or(suits);
         // The least confident first, so that the best stay on top.
         for face in faces.iter().rev() {
             let color = self.color(face.label());
             draw_box(image, face.bbox.enclosing_rect(size), thickness, color);
         }
         for face in faces.iter().rev() {
-            let text = format!("{} {:.0}%", face.label(), 100.0 * face.label_probability());
+            let text = match self.text {
+                LabelText::Full => {
+                    format!("{} {:.0}%", face.label(), 100.0 * face.label_probability())
+                }
+                LabelText::Class => face.label().to_owned(),
+                LabelText::None => continue,
+            };
             // Readable, yet not much wider than the face it belongs to.
             let wanted = (face.bbox.width() / 7.0).clamp(short_side / 40.0, short_side / 12.0);
             self.draw_label(image, face, &text, wanted.max(11.0), self.color(face.label()));
@@ -228,6 +278,31 @@ mod tests {
                 assert!(white.iter().all(|(x, y)| *x > 0 && *x < width - 1 && *y < height - 1));
             }
         }
+    }
+
+    #[test]
+    fn fonts_lines_and_texts_can_be_chosen() {
+        let plain = annotator();
+        let drawn = |annotator: &Annotator| {
+            let mut image = RgbImage::from_pixel(400, 300, Rgb([90, 90, 90]));
+            annotator.draw(&mut image, &[face("with_mask", [150.0, 100.0, 250.0, 220.0])]);
+            changed(&image).4
+        };
+        let outline = drawn(&plain.clone().with_labels(LabelText::None).with_line_width(1));
+        assert_eq!(outline, 2 * (100 + 120) - 4);
+        assert!(drawn(&plain.clone().with_line_width(9)) > drawn(&plain) + 1000);
+        assert!(drawn(&plain.clone().with_labels(LabelText::Class)) < drawn(&plain));
+        let same = plain.clone().with_font(FONT.to_vec(), 0).unwrap();
+        assert_eq!(drawn(&same), drawn(&plain));
+        assert!(plain.with_font(b"no font".to_vec(), 0).is_err());
+    }
+
+    #[test]
+    fn what_the_font_lacks_is_known() {
+        let missing =
+            |class: &str| Annotator::new(&[class.to_owned()]).unwrap().missing_character();
+        assert_eq!(missing("masque porté, μάσκα, маска"), None);
+        assert_eq!(missing("a 口罩"), Some('口'));
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod device;
 mod error;
 
 #[cfg(feature = "draw")]
-pub use annotate::Annotator;
+pub use annotate::{Annotator, LabelText};
 pub use builder::MaskDetectorBuilder;
 pub use burn::tensor::Device;
 pub use detection::FaceDetection;

@@ -86,6 +86,33 @@ fn faces_are_written_into_folders_of_their_classes() {
 }
 
 #[test]
+fn lines_texts_and_font_of_drawn_images_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, arguments: &[&str]| {
+        let drawn = folder.path().join(name);
+        let mut command = mask_cli();
+        command.arg("detect").arg(example(ALL[0])).arg("--output").arg(&drawn).args(arguments);
+        let output = command.output().unwrap();
+        let changed = image::open(drawn.join(ALL[0])).map(|drawn| {
+            let (drawn, photo) =
+                (drawn.into_rgb8(), image::open(example(ALL[0])).unwrap().into_rgb8());
+            let pairs = drawn.pixels().zip(photo.pixels());
+            pairs.filter(|(a, b)| a.0[0].abs_diff(b.0[0]) > 60).count()
+        });
+        (output, changed.unwrap_or_default())
+    };
+    let font = concat!(env!("CARGO_MANIFEST_DIR"), "/../mask-detector/assets/DejaVuSans-Bold.ttf");
+    let (plain, thick) = (run("plain", &[]).1, run("thick", &["--line-width", "8"]).1);
+    let (bare, own) = (run("bare", &["--labels", "none"]).1, run("own", &["--font", font]).1);
+    assert!(bare < plain && plain + 500 < thick, "{bare} {plain} {thick}");
+    assert_eq!(own, plain);
+    let (output, _) = run("wrong", &["--font", file!()]);
+    assert_eq!(output.status.code(), Some(2));
+    let missing = run("missing", &["--font", "absent.ttf"]).0;
+    assert!(stderr(&missing).contains("cannot read absent.ttf"), "{}", stderr(&missing));
+}
+
+#[test]
 fn drawn_images_keep_their_folders_and_are_named_in_the_results() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
