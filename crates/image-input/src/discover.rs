@@ -97,7 +97,7 @@ pub fn is_system_name(name: &std::ffi::OsStr) -> bool {
 }
 
 /// Whether the extension alone says that a file is an image.
-fn is_image_name(path: &Path) -> bool {
+pub fn is_image_name(path: &Path) -> bool {
     let readable = ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled());
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     readable || ["jpe", "jif", "dib"].iter().any(|known| extension == *known)

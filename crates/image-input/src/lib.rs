@@ -27,7 +27,9 @@ mod view;
 pub use decode::{
     DecodeError, DecodeOptions, Decoded, ImageError, decode, decode_file, upright_size,
 };
-pub use discover::{DiscoverError, FolderImages, Skipped, images_in, is_system_name};
+pub use discover::{
+    DiscoverError, FolderImages, Skipped, images_in, is_image_name, is_system_name,
+};
 pub use format::{FileKind, OtherKind};
 pub use network_input::{NetworkInput, Normalization};
 pub use view::{ImageView, PixelFormat, ViewError};

@@ -42,8 +42,13 @@ Examples:
 pub(crate) struct DetectArgs {
     /// Images, folders (searched recursively), patterns such as 'a/*.jpg', or - for standard input:
     /// an image, or a list of paths, one per line.
-    #[arg(required = true, value_name = "PHOTO")]
+    #[arg(required_unless_present = "watch", value_name = "PHOTO")]
     pub(crate) inputs: Vec<PathBuf>,
+
+    /// Then take the files that come into this folder and the folders in it, as they are completed,
+    /// until Ctrl-C.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) watch: Option<PathBuf>,
 
     /// Paths on standard input are separated by zero bytes, as `find -print0` writes them.
     #[arg(short = '0', long)]

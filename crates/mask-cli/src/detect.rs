@@ -4,7 +4,10 @@ use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -26,6 +29,7 @@ use crate::{
     selection::Selection,
     timing::{StageTimes, Timing},
     totals::Totals,
+    watch::Watch,
 };
 
 /// Exit status where some images failed.
@@ -46,7 +50,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         [&args.output, &args.crops].into_iter().flatten().map(PathBuf::as_path).collect();
     let reading = Reading { except: &written, null: args.null };
     let Inputs { inputs, skipped } = reading.expand(&args.inputs)?;
-    if inputs.is_empty() {
+    if inputs.is_empty() && args.watch.is_none() {
         bail!("no images given: the list on standard input is empty");
     }
     let names = output_images::names(&inputs);
@@ -71,7 +75,9 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if let Some(reason) = &open.fallback {
         progress.report(format_args!("running on the CPU: {reason}"));
     }
-    let batch = args.batch.map_or(if open.is_cpu() { 1 } else { 8 }, usize::from);
+    // New files do not wait for each other.
+    let one_by_one = open.is_cpu() || args.watch.is_some();
+    let batch = args.batch.map_or(if one_by_one { 1 } else { 8 }, usize::from);
     let detector = MaskDetector::new(detector_config(args, batch), &open.device)?;
     let name = open.name;
     let load = start.elapsed();
@@ -83,7 +89,8 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         strict: args.strict,
     };
     let count = inputs.len();
-    let nothing_to_do = inputs.iter().all(|input| matches!(input, Input::Failed { .. }));
+    let nothing_to_do =
+        args.watch.is_none() && inputs.iter().all(|input| matches!(input, Input::Failed { .. }));
 
     let mut annotator = Annotator::new(detector.classes())?.with_labels(args.labels.into());
     if let Some(pixels) = args.line_width {
@@ -110,15 +117,25 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         totals: Totals::new(detector.classes()),
         found: false,
     };
-    let start = Instant::now();
+    let (start, over) = (Instant::now(), AtomicBool::new(false));
+    let end = || interrupt.pressed() || over.load(Ordering::Relaxed);
+    let watch = args.watch.as_deref().map(|folder| Watch::start(folder, &written, &end));
+    let watch = watch.transpose()?.into_iter().flatten().map(|input| {
+        let name = output_images::names(std::slice::from_ref(&input)).pop().flatten();
+        (input, name)
+    });
+    let inputs = inputs.into_iter().zip(names).chain(watch);
     let result = thread::scope(|scope| {
         // Images wait here while others are in the networks or drawn; more would only cost memory.
         let (to_networks, decoded) = sync_channel(batch);
         let (to_session, detected) = sync_channel(batch);
         let (detector, interrupt) = (&detector, &interrupt);
-        scope.spawn(|| decode_all(inputs, names, &options, interrupt, to_networks));
+        scope.spawn(|| decode_all(inputs, &options, interrupt, to_networks));
         scope.spawn(move || detect_all(detector, &decoded, batch, interrupt, &to_session));
-        session.finish_all(detected)
+        let result = session.finish_all(detected);
+        // A reader may have gone while no file comes.
+        over.store(true, Ordering::Relaxed);
+        result
     });
     session.timing.total = start.elapsed();
     session.totals.time = session.timing.total;
@@ -136,7 +153,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         session.progress.report(format_args!("times on {name}\n{}", session.timing));
     }
     Ok(match session.totals.failed {
-        _ if interrupt.pressed() => ExitCode::from(INTERRUPTED),
+        _ if interrupt.pressed() && args.watch.is_none() => ExitCode::from(INTERRUPTED),
         _ if session.found => ExitCode::from(FOUND),
         0 => ExitCode::SUCCESS,
         _ if nothing_to_do => ExitCode::from(NOTHING_TO_DO),
@@ -181,13 +198,12 @@ struct Decoded {
 
 /// Decodes the inputs in their order, ahead of the networks.
 fn decode_all(
-    inputs: Vec<Input>,
-    names: Vec<Option<PathBuf>>,
+    inputs: impl Iterator<Item = (Input, Option<PathBuf>)>,
     options: &DecodeOptions,
     interrupt: &Interrupt,
     sender: SyncSender<Decoded>,
 ) {
-    for (input, name) in inputs.into_iter().zip(names) {
+    for (input, name) in inputs {
         let start = Instant::now();
         let (path, image) = match input {
             Input::Failed { path, error } => (path, Err(error)),

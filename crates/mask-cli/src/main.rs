@@ -15,6 +15,7 @@ mod progress;
 mod selection;
 mod timing;
 mod totals;
+mod watch;
 
 use std::{
     io::{self, Write},

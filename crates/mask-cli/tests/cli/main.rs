@@ -7,3 +7,4 @@ mod detect;
 mod inputs;
 mod selection;
 mod support;
+mod watch;
