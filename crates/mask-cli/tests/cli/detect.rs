@@ -320,6 +320,26 @@ fn ctrl_c_ends_with_whole_lines() {
     assert!(errors.is_empty(), "{errors}");
 }
 
+/// A thousand decoded images are 786 MB; the program itself reserves half a gigabyte of addresses.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_number_of_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = folder.path().join("0.jpg");
+    fs::copy(example("astronaut.jpg"), &first).unwrap();
+    for number in 1..1000 {
+        fs::hard_link(&first, folder.path().join(format!("{number}.jpg"))).unwrap();
+    }
+    let limited = "ulimit -v 900000; exec \"$0\" detect --threads 2 --input-size 32 \"$1\"";
+    let output = std::process::Command::new("sh")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_mask-cli")])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(records(&output).len(), 1000);
+}
+
 #[test]
 fn timing_goes_to_standard_error() {
     let photo = example("astronaut.jpg");
