@@ -1,6 +1,7 @@
 //! Development tasks of the mask detector: `cargo xtask <TASK>`.
 
 mod bench;
+mod convert;
 mod embed;
 mod evaluate;
 mod export;
@@ -34,6 +35,7 @@ enum Task {
     Evaluate(evaluate::EvaluateArgs),
     Export(export::ExportArgs),
     Embed(embed::EmbedArgs),
+    Convert(convert::ConvertArgs),
     /// Measure speed and memory.
     #[command(subcommand)]
     Bench(bench::BenchTask),
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Task::Evaluate(args) => evaluate::run(&args),
         Task::Export(args) => export::run(&args),
         Task::Embed(args) => embed::run(&args),
+        Task::Convert(args) => convert::run(&args),
         Task::Bench(task) => bench::run(&task),
         #[cfg(feature = "import")]
         Task::Import(args) => import::run(&args),

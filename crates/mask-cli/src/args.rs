@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use annotations::Form;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use image_input::DecodeOptions;
 use mask_detector::{DeviceChoice, Engine, FaceDetectorConfig, InputSize, LabelText, PriorLayout};
@@ -74,6 +75,11 @@ pub(crate) struct DetectArgs {
     /// Write every face into this folder, in a folder for each class.
     #[arg(long, value_name = "DIR")]
     pub(crate) crops: Option<PathBuf>,
+
+    /// Write the faces as annotations, with copies of the images, for correction by hand and for
+    /// training: voc=DIR, yolo=DIR or coco=DIR, a new folder.
+    #[arg(long, value_name = "FORM=DIR", value_parser = labels, conflicts_with = "watch")]
+    pub(crate) save_labels: Option<(Form, PathBuf)>,
 
     /// Only report and draw faces of this class. May be given several times.
     #[arg(long, value_name = "CLASS")]
@@ -192,6 +198,11 @@ pub(crate) enum Format {
     Csv,
     /// For people.
     Table,
+}
+
+fn labels(text: &str) -> Result<(Form, PathBuf), String> {
+    let (form, folder) = text.split_once('=').ok_or("give voc=DIR, yolo=DIR or coco=DIR")?;
+    Ok((form.parse()?, folder.into()))
 }
 
 fn probability(text: &str) -> Result<f32, String> {

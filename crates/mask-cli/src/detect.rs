@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use annotations::{AnnotatedImage, AnnotatedObject};
+use anyhow::{Context, bail, ensure};
 use detection_schema::{ImageRecord, Outcome};
 use image::RgbImage;
 use image_input::{DecodeError, DecodeOptions, ImageView, decode, decode_file};
@@ -92,6 +93,13 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     let nothing_to_do =
         args.watch.is_none() && inputs.iter().all(|input| matches!(input, Input::Failed { .. }));
 
+    if let Some((_, folder)) = &args.save_labels {
+        ensure!(
+            !folder.exists(),
+            "--save-labels: {} exists already; give a new folder",
+            folder.display()
+        );
+    }
     let mut annotator = Annotator::new(detector.classes())?.with_labels(args.labels.into());
     if let Some(pixels) = args.line_width {
         annotator = annotator.with_line_width(pixels);
@@ -115,6 +123,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         progress,
         timing: Timing { load, ..Timing::default() },
         totals: Totals::new(detector.classes()),
+        labels: args.save_labels.is_some().then(Vec::new),
         found: false,
     };
     let (start, over) = (Instant::now(), AtomicBool::new(false));
@@ -148,6 +157,9 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     }
     if let Err(error) = result {
         return output_failed(&error);
+    }
+    if let (Some((form, folder)), Some(images)) = (&args.save_labels, &session.labels) {
+        annotations::write(images, *form, folder).context("cannot save the labels")?;
     }
     if args.timing {
         session.progress.report(format_args!("times on {name}\n{}", session.timing));
@@ -289,6 +301,20 @@ fn detect_all(
     }
 }
 
+/// An image's faces as annotations. What came on standard input has no file to be copied.
+fn annotated(path: &Path, faces: &[FaceDetection]) -> AnnotatedImage {
+    let object = |face: &FaceDetection| AnnotatedObject {
+        class: face.label().to_owned(),
+        bbox: face.bbox,
+        difficult: false,
+    };
+    AnnotatedImage {
+        annotation: PathBuf::new(),
+        image: (path != Path::new(STDIN_NAME)).then(|| path.to_path_buf()),
+        objects: faces.iter().map(object).collect(),
+    }
+}
+
 /// What lasts over all images.
 struct Session<'a> {
     annotator: Annotator,
@@ -301,6 +327,8 @@ struct Session<'a> {
     progress: Progress,
     timing: Timing,
     totals: Totals,
+    /// What `--save-labels` writes.
+    labels: Option<Vec<AnnotatedImage>>,
     /// Whether a face of a class was found that `--fail-on` names.
     found: bool,
 }
@@ -324,6 +352,9 @@ impl Session<'_> {
                 };
                 let drawn = drawn.map_err(|error| format!("{error:#}"))?;
                 self.totals.add(&faces);
+                if let Some(labels) = &mut self.labels {
+                    labels.push(annotated(&path, &faces));
+                }
                 Ok(Outcome::Faces {
                     width,
                     height,

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use annotations::Annotations;
 use geometry::BoundingBox;
 use image::RgbImage;
 use image_input::{DecodeOptions, ImageError};
@@ -14,7 +15,7 @@ use rayon::prelude::*;
 use crate::{
     DUPLICATE_HASH_DISTANCE, DatasetError, DuplicatePair, Duplicates, ImageCache, InspectedSet,
     LabeledSet, Sample, Split, class_folders::any_class_folders, common_root, divided_folders,
-    find_duplicates, grouped_split, inspect, read_voc, voc_folders, voc_samples,
+    find_duplicates, grouped_split, inspect,
 };
 
 /// How a data set is read.
@@ -80,7 +81,7 @@ pub struct Dataset {
 
 impl Dataset {
     /// Lists and reads a data set: class folders, perhaps [divided](crate::divided_folders), or
-    /// annotations in VOC's layout. `progress` is
+    /// annotations of any form. `progress` is
     /// called once per image, from any thread.
     ///
     /// # Errors
@@ -104,7 +105,7 @@ impl Dataset {
     ) -> Result<Self, DatasetError> {
         let root = &common_root(roots);
         let (mut dropped, mut held_out) = (Vec::new(), Vec::new());
-        let parts = roots.iter().map(|root| match voc_folders(root) {
+        let parts = roots.iter().map(|root| match Annotations::find(root) {
             None => match divided_folders(root) {
                 None => any_class_folders(root),
                 Some(parts) => {
@@ -115,10 +116,10 @@ impl Dataset {
                     Ok(set)
                 }
             },
-            Some((annotations, images)) => {
-                let set = read_voc(&annotations, &images)?;
+            Some(annotations) => {
+                let set = annotations.read()?;
                 dropped.extend(set.dropped);
-                Ok(voc_samples(&set.images, config.difficult))
+                Ok(LabeledSet::annotated(&set.images, config.difficult))
             }
         });
         let listed = LabeledSet::merge(parts.collect::<Result<_, _>>()?);

@@ -1,6 +1,6 @@
 //! Data sets for the mask detector. Knows no network.
 //!
-//! A [`Dataset`] goes this way: [`class_folders`] or [`read_voc`] list it, [`inspect`] reads every
+//! A [`Dataset`] goes this way: [`class_folders`] or [`annotations`] list it, [`inspect`] reads every
 //! image once, [`find_duplicates`] groups what looks alike, [`grouped_split`] divides it, and
 //! [`load_samples`] yields augmented samples.
 //!
@@ -38,7 +38,6 @@ mod scene;
 mod scene_set;
 pub mod seed;
 mod split;
-mod voc;
 mod warp;
 
 pub use augment::{Augmentation, AugmentationError};
@@ -50,8 +49,7 @@ pub use loader::{AugmentedSample, ImageCache, LoaderConfig, load_samples};
 pub use overlay::Overlay;
 pub(crate) use sample::common_root;
 pub use sample::{DatasetError, LabeledSet, Sample};
-pub use scene::{Placement, Scene, SceneAugmentation, SceneLoader, SceneSample, voc_scenes};
+pub use scene::{Placement, Scene, SceneAugmentation, SceneLoader, SceneSample, annotated_scenes};
 pub use scene_set::SceneSet;
 pub use split::{Split, SplitError, SplitFile, grouped_split};
-pub use voc::{VocImage, VocObject, VocSet, read_voc, voc_folders, voc_samples};
 pub use warp::Warp;

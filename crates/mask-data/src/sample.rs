@@ -1,5 +1,6 @@
 //! What a classifier learns from: regions of images with a class.
 
+use annotations::{AnnotatedImage, AnnotatedObject, AnnotationError};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -50,6 +51,27 @@ impl LabeledSet {
             })
         });
         Self { samples: samples.collect(), classes: classes.clone() }
+    }
+
+    /// Annotated boxes as samples. Images that are absent are left out, and, unless `difficult`, objects
+    /// marked as such.
+    pub fn annotated(images: &[AnnotatedImage], difficult: bool) -> Self {
+        let counted = |object: &&AnnotatedObject| difficult || !object.difficult;
+        let present = || images.iter().filter_map(|image| Some((image.image.as_ref()?, image)));
+        let classes: BTreeSet<&String> = present()
+            .flat_map(|(_, image)| image.objects.iter().filter(counted))
+            .map(|object| &object.class)
+            .collect();
+        let classes: Vec<String> = classes.into_iter().cloned().collect();
+        let mut samples = Vec::new();
+        for (path, image) in present() {
+            for object in image.objects.iter().filter(counted) {
+                let Ok(class) = classes.binary_search(&object.class) else { continue };
+                let (image, region) = (path.clone(), Some(object.bbox));
+                samples.push(Sample { image, region, class });
+            }
+        }
+        Self { classes, samples }
     }
 
     /// # Errors
@@ -111,8 +133,8 @@ pub enum DatasetError {
     },
     /// A data set for a detector that names no face.
     #[error(
-        "{}: no face in it; a detector needs images with boxes in Pascal VOC's form, in `images` and \
-         `annotations`", root.display()
+        "{}: no face in it; a detector needs images with boxes in the form of Pascal VOC, YOLO or \
+         COCO", root.display()
     )]
     NoBoxes {
         /// The data set.
@@ -203,4 +225,10 @@ pub enum DatasetError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl From<AnnotationError> for DatasetError {
+    fn from(AnnotationError { path, reason }: AnnotationError) -> Self {
+        Self::Annotation { path, reason }
+    }
 }

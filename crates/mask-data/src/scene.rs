@@ -5,13 +5,14 @@ use std::{
     sync::Arc,
 };
 
+use annotations::AnnotatedImage;
 use geometry::{BoundingBox, ImageSize};
 use image::RgbImage;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AugmentationError, DatasetError, VocImage,
+    AugmentationError, DatasetError,
     augment::{Degradation, symmetric},
 };
 
@@ -30,12 +31,15 @@ pub struct Scene {
 ///
 /// # Errors
 /// If no image has a face.
-pub fn voc_scenes(root: &Path, images: &[VocImage]) -> Result<Vec<Scene>, DatasetError> {
+pub fn annotated_scenes(
+    root: &Path,
+    images: &[AnnotatedImage],
+) -> Result<Vec<Scene>, DatasetError> {
     let mut scenes = Vec::new();
-    for voc in images {
-        let Some(image) = &voc.image else { continue };
+    for annotated in images {
+        let Some(image) = &annotated.image else { continue };
         let mut scene = Scene { image: image.clone(), faces: Vec::new(), ignored: Vec::new() };
-        for object in &voc.objects {
+        for object in &annotated.objects {
             let kind = if object.difficult { &mut scene.ignored } else { &mut scene.faces };
             kind.push(object.bbox);
         }

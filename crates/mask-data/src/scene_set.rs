@@ -5,12 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use annotations::{AnnotatedImage, Annotations};
 use image_input::DecodeOptions;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    DatasetConfig, DatasetError, LabeledSet, Sample, Scene, Split, VocImage, common_root,
-    find_duplicates, grouped_split, inspect, read_voc, voc_folders, voc_scenes,
+    DatasetConfig, DatasetError, LabeledSet, Sample, Scene, Split, annotated_scenes, common_root,
+    find_duplicates, grouped_split, inspect,
 };
 
 /// Scenes that were read and grouped.
@@ -32,7 +33,7 @@ pub struct SceneSet {
 }
 
 impl SceneSet {
-    /// Reads folders in VOC's layout. `progress` is called once per image, from any thread.
+    /// Reads folders with annotations of any form. `progress` is called once per image, from any thread.
     ///
     /// # Errors
     /// If a folder has no boxes, or too many images cannot be read.
@@ -42,15 +43,15 @@ impl SceneSet {
         progress: &(dyn Fn() + Sync),
     ) -> Result<Self, DatasetError> {
         let root = common_root(roots);
-        let (mut images, mut dropped) = (Vec::<VocImage>::new(), Vec::new());
+        let (mut images, mut dropped) = (Vec::<AnnotatedImage>::new(), Vec::new());
         for root in roots {
             if !root.is_dir() {
                 return Err(DatasetError::NoFolder { root: root.clone() });
             }
-            let Some((annotations, folder)) = voc_folders(root) else {
+            let Some(annotations) = Annotations::find(root) else {
                 return Err(DatasetError::NoBoxes { root: root.clone() });
             };
-            let set = read_voc(&annotations, &folder)?;
+            let set = annotations.read()?;
             images.extend(set.images);
             dropped.extend(set.dropped);
         }
@@ -63,9 +64,10 @@ impl SceneSet {
         let options = DecodeOptions { strict: true, ..DecodeOptions::default() };
         let inspected = inspect(&root, listed, &options, config.max_unreadable, progress)?;
         let read: HashSet<&Path> = inspected.set.samples.iter().map(|s| &*s.image).collect();
-        let readable = |voc: &VocImage| voc.image.as_deref().is_some_and(|i| read.contains(i));
+        let readable =
+            |image: &AnnotatedImage| image.image.as_deref().is_some_and(|i| read.contains(i));
         images.retain(readable);
-        let scenes = voc_scenes(&root, &images).map_err(|error| match dropped.first() {
+        let scenes = annotated_scenes(&root, &images).map_err(|error| match dropped.first() {
             Some(first) => DatasetError::NoUsableBoxes { root: root.clone(), first: first.clone() },
             None => error,
         })?;

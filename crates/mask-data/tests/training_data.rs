@@ -3,13 +3,14 @@
 
 use std::{fs, path::Path, sync::Arc};
 
+use annotations::Annotations;
 use geometry::{BoundingBox, Crop};
 use image::RgbImage;
 use image_input::DecodeOptions;
 use mask_data::{
     Augmentation, AugmentedSample, DUPLICATE_HASH_DISTANCE, DatasetError, ImageCache, LabeledSet,
     LoaderConfig, Sample, SplitFile, Warp, class_folders, find_duplicates, grouped_split, inspect,
-    load_samples, read_voc, seed, voc_folders, voc_samples,
+    load_samples, seed,
 };
 use proptest::prelude::*;
 use rand::RngExt;
@@ -223,70 +224,21 @@ fn annotations_become_samples() {
     ];
     let text = format!("<annotation><filename>x</filename>{}</annotation>", objects.concat());
     fs::write(root.join("annotations/one.xml"), text).unwrap();
-    let (annotations, folder) = voc_folders(root).unwrap();
-    let read = read_voc(&annotations, &folder).unwrap();
+    let annotations = Annotations::find(root).unwrap();
+    let read = annotations.read().unwrap();
     assert_eq!(read.dropped.len(), 1);
     assert!(read.dropped[0].contains("one.xml: the box 5 5 5 9 of a `no` has no area"));
     let images = read.images;
-    let set = voc_samples(&images, false);
+    let set = LabeledSet::annotated(&images, false);
     assert_eq!(set.classes, ["no", "yes"]);
     let bounds = BoundingBox { x_min: 10.0, y_min: 20.0, x_max: 30.0, y_max: 40.0 };
     assert_eq!(set.samples[0].region, Some(bounds));
     assert_eq!(set.support(), [1, 1]);
-    let all = voc_samples(&images, true);
+    let all = LabeledSet::annotated(&images, true);
     assert_eq!(all.support(), [1, 2]);
     fs::write(root.join("annotations/two.xml"), "<annotation><object/></annotation>").unwrap();
-    let error = read_voc(&annotations, &folder).unwrap_err().to_string();
+    let error = annotations.read().unwrap_err().to_string();
     assert!(error.contains("two.xml") && error.contains("an object without a name"), "{error}");
-}
-
-#[test]
-fn annotations_are_read_as_programs_write_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
-    fs::create_dir(root.join("images")).unwrap();
-    fs::create_dir(root.join("annotations")).unwrap();
-    let text = |head: &str, bounds: [i32; 4]| {
-        let [a, b, c, d] = bounds;
-        format!(
-            "{head}<annotation><object><name>caf\u{e9}</name><bndbox><xmin>{a}</xmin><ymin>{b}</ymin>\
-             <xmax>{c}</xmax><ymax>{d}</ymax></bndbox></object></annotation>"
-        )
-    };
-    let latin = |text: String| text.chars().map(|letter| letter as u8).collect::<Vec<_>>();
-    let wide = |text: String| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
-    let inside = [10, 20, 30, 40];
-    let declared = "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>";
-    let doctype = "<!DOCTYPE annotation [<!ELEMENT annotation ANY>]>";
-    let files: [(&str, Vec<u8>); 8] = [
-        ("a.xml", text("", inside).into_bytes()),
-        ("b.XML", latin(text(declared, inside))),
-        ("c.xml", latin(text("", inside))),
-        ("d.xml", [vec![0xFF, 0xFE], wide(text("", inside))].concat()),
-        ("e.xml", wide(text("", inside))),
-        ("f.xml", text(doctype, inside).into_bytes()),
-        ("g.xml", text("\u{feff}", [30, 40, 10, 20]).into_bytes()),
-        ("h.xml", text("", [-5, 20, 30, 400]).into_bytes()),
-    ];
-    for (name, bytes) in &files {
-        fs::write(root.join("annotations").join(name), bytes).unwrap();
-        patches(1, 90, 70).save(root.join("images").join(format!("{}.png", &name[..1]))).unwrap();
-    }
-    let outside = text("", [100, 20, 130, 40]);
-    fs::write(root.join("annotations/i.xml"), outside).unwrap();
-    patches(1, 90, 70).save(root.join("images/i.png")).unwrap();
-    let (annotations, images) = voc_folders(root).unwrap();
-    let set = read_voc(&annotations, &images).unwrap();
-    let found: Vec<_> = set.images.iter().flat_map(|image| &image.objects).collect();
-    assert_eq!(found.len(), 8);
-    let bounds = BoundingBox { x_min: 10.0, y_min: 20.0, x_max: 30.0, y_max: 40.0 };
-    let cut = BoundingBox { x_min: 0.0, y_min: 20.0, x_max: 30.0, y_max: 70.0 };
-    for (object, (name, _)) in found.iter().zip(&files) {
-        assert_eq!(object.class, "caf\u{e9}", "{name}");
-        assert_eq!(object.bbox, if *name == "h.xml" { cut } else { bounds }, "{name}");
-    }
-    assert_eq!(set.dropped.len(), 1);
-    assert!(set.dropped[0].contains("i.xml: the box 100 20 130 40 of a `caf\u{e9}` has no area"));
 }
 
 #[test]

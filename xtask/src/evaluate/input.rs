@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
+use annotations::{AnnotatedImage, Annotations};
 use anyhow::{bail, ensure};
 use image_input::{DecodeOptions, decode_file};
 use mask_data::{
-    Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Sample, VocImage,
-    class_folders, divided_folders, load_samples, read_voc, voc_folders,
+    Augmentation, AugmentedSample, Dataset, ImageCache, LoaderConfig, Sample, class_folders,
+    divided_folders, load_samples,
 };
 use mask_detector::{MaskClassifierConfig, MaskDetector};
 use mask_metrics::{
@@ -28,10 +29,10 @@ const BATCH: usize = 16;
 /// Collects what the arguments ask for.
 pub(super) fn collect(args: &EvaluateArgs) -> anyhow::Result<EvaluationInput> {
     let mut classes = ClassNames::new(&args.merge_class);
-    let input = match voc_folders(&args.dataset) {
-        Some((annotations, images)) => {
-            let set = read_voc(&annotations, &images)?;
-            ensure!(!set.images.is_empty(), "{}: no annotations", annotations.display());
+    let input = match Annotations::find(&args.dataset) {
+        Some(annotations) => {
+            let set = annotations.read()?;
+            ensure!(!set.images.is_empty(), "{}: no annotations", args.dataset.display());
             samples::remark_dropped(&set.dropped);
             annotated(args, &set.images, &mut classes)?
         }
@@ -196,7 +197,7 @@ fn predicted_folders(
 /// Annotated photographs, through the whole detector or from a file.
 fn annotated(
     args: &EvaluateArgs,
-    images: &[VocImage],
+    images: &[AnnotatedImage],
     classes: &mut ClassNames,
 ) -> anyhow::Result<EvaluationInput> {
     let (found, crop) = match &args.predictions {
@@ -226,7 +227,7 @@ fn annotated(
 /// What a file says of annotated photographs.
 fn predicted(
     file: &Path,
-    images: &[VocImage],
+    images: &[AnnotatedImage],
     classes: &mut ClassNames,
 ) -> anyhow::Result<Vec<Vec<Detection>>> {
     let mut lines = Predictions::read(file, classes)?;
@@ -241,7 +242,7 @@ fn predicted(
 /// The faces that the detector finds, and how it crops them.
 fn detect(
     args: &EvaluateArgs,
-    images: &[VocImage],
+    images: &[AnnotatedImage],
     classes: &mut ClassNames,
 ) -> anyhow::Result<(Vec<Vec<Detection>>, Crop)> {
     let mut builder = MaskDetector::builder().device(args.device).masks(classifier_config(args));

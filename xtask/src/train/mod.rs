@@ -27,7 +27,7 @@ use crate::{
     progress::{bar, remark},
 };
 
-/// Train the head on folders of images, one folder a class, or on boxes in Pascal VOC's form; or the
+/// Train the head on folders of images, one folder a class, or on annotated boxes (Pascal VOC, YOLO, COCO); or the
 /// face network on such boxes.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {

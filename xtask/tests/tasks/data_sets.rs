@@ -87,6 +87,38 @@ fn rare_classes_are_warned_of() {
 }
 
 #[test]
+fn sets_of_other_forms_are_converted_and_learned_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_dataset(&root.join("data"), 10);
+    // As YOLO has it: whole images of two classes.
+    for part in ["images", "labels"] {
+        fs::create_dir_all(root.join("yolo").join(part)).unwrap();
+    }
+    for (number, class) in ["discs", "stripes"].into_iter().enumerate() {
+        for image in 0..10 {
+            let name = format!("{class}{image}");
+            let to = root.join("yolo/images").join(format!("{name}.png"));
+            fs::copy(root.join("data").join(class).join(format!("{image}.png")), to).unwrap();
+            let label = root.join("yolo/labels").join(format!("{name}.txt"));
+            fs::write(label, format!("{number} 0.5 0.5 0.9 0.9\n")).unwrap();
+        }
+    }
+    let convert = ["convert", "--dataset", "yolo", "--to", "coco", "--output", "coco"];
+    fail(root, &convert, "labels without names of classes");
+    fs::write(root.join("yolo/data.yaml"), "names: [discs, stripes]\n").unwrap();
+    assert!(succeed(root, &convert).contains("20 images with 20 objects: coco"));
+    fail(root, &convert, "coco exists already; give a new folder");
+    fail(root, &["convert", "--dataset", "data", "--to", "voc", "--output", "v"], "no annotations");
+    for set in ["yolo", "coco"] {
+        let output = format!("head-{set}");
+        succeed(root, &train(&["--dataset", set, "--output", &output]));
+        let report = |name: &str| fs::read(root.join(name).join("history.csv")).unwrap();
+        assert!(report(&output) == report("head-yolo"), "the same samples, whatever their form");
+    }
+}
+
+#[test]
 fn bursts_of_frames_can_be_allowed_aloud() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();

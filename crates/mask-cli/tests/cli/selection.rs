@@ -86,6 +86,26 @@ fn faces_are_written_into_folders_of_their_classes() {
 }
 
 #[test]
+fn labels_are_saved_for_correction_by_hand() {
+    for (form, file, count) in
+        [("voc", "annotations/astronaut.xml", 4), ("yolo", "labels/astronaut.txt", 4)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("new");
+        let argument = format!("{form}={}", target.display());
+        let output = run(&["--save-labels", &argument]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(target.join(file).is_file() && target.join("images").join(ALL[1]).is_file());
+        let files = fs::read_dir(target.join(file).parent().unwrap()).unwrap().count();
+        assert_eq!(files, count - 1, "a file for each image");
+        let again = run(&["--save-labels", &argument]);
+        assert_eq!(again.status.code(), Some(2));
+        assert!(stderr(&again).contains("exists already"));
+    }
+    assert_eq!(run(&["--save-labels", "json=x"]).status.code(), Some(2));
+}
+
+#[test]
 fn lines_texts_and_font_of_drawn_images_can_be_chosen() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str, arguments: &[&str]| {
