@@ -33,7 +33,7 @@ pub struct Face {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FaceDetectorConfig {
-    /// Size at which images enter the network. Default: a long side of 512 pixels, where precision
+    /// Size at which images enter the network. Default: a long side of 496 pixels, where precision
     /// hardly rises any more and time does (docs/performance.md has the table).
     pub input_size: InputSize,
     /// The prior boxes. Default: those that the weights were trained with.
@@ -54,7 +54,7 @@ pub struct FaceDetectorConfig {
 impl Default for FaceDetectorConfig {
     fn default() -> Self {
         Self {
-            input_size: InputSize::LongSide(512),
+            input_size: InputSize::LongSide(496),
             prior_layout: None,
             postprocess: PostprocessConfig::default(),
             tiles: None,

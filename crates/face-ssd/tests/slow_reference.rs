@@ -45,11 +45,13 @@ fn suppress(mut boxes: Vec<Scored>, max_iou: f64, keep: usize) -> Vec<Scored> {
 }
 
 fn settings() -> impl Strategy<Value = PostprocessConfig> {
-    (0.0..0.9f32, 0.1..0.9f32, 1..60usize, 1..40usize).prop_map(
-        |(score_threshold, iou_threshold, max_candidates, max_detections)| {
+    let voting = prop_oneof![Just(1.0f32), 0.3..0.9f32];
+    (0.0..0.9f32, 0.1..0.9f32, voting, 1..60usize, 1..40usize).prop_map(
+        |(score_threshold, iou_threshold, voting_iou, max_candidates, max_detections)| {
             let mut config = PostprocessConfig::default();
             config.score_threshold = score_threshold;
             config.iou_threshold = iou_threshold;
+            config.voting_iou = voting_iou;
             config.max_candidates = max_candidates;
             config.max_detections = max_detections;
             config
@@ -88,16 +90,36 @@ proptest! {
             .collect();
         // A score within rounding of the threshold may fall either way.
         let threshold = f64::from(output.score_threshold);
+        let votes = output.voting_iou < 1.0;
+        // Boxes down to a score of 0.01 vote.
+        let least = if votes { threshold.min(0.01) } else { threshold };
+        prop_assume!(boxes.iter().all(|(_, score)| (score - least).abs() > 1e-6));
         prop_assume!(boxes.iter().all(|(_, score)| (score - threshold).abs() > 1e-6));
-        boxes.retain(|(_, score)| *score >= threshold);
+        boxes.retain(|(_, score)| *score >= least);
         boxes.sort_by(|a, b| b.1.total_cmp(&a.1));
         boxes.truncate(output.max_candidates);
         // An overlap within rounding of the limit may fall either way.
-        let near = |a: &Scored, b: &Scored| (iou(a.0, b.0) - f64::from(output.iou_threshold)).abs() < 1e-5;
+        let near = |a: &Scored, b: &Scored| {
+            let found = iou(a.0, b.0);
+            [output.iou_threshold, output.voting_iou].iter().any(|t| (found - f64::from(*t)).abs() < 1e-5)
+        };
         let close = boxes.iter().enumerate().any(|(i, a)| boxes[..i].iter().any(|b| near(a, b)));
         prop_assume!(!close);
 
-        let slow = suppress(boxes, f64::from(output.iou_threshold), output.max_detections);
+        let mut slow =
+            suppress(boxes.clone(), f64::from(output.iou_threshold), output.max_detections);
+        slow.retain(|(_, score)| *score >= threshold);
+        if votes {
+            for (edges, _) in &mut slow {
+                let voters: Vec<&Scored> = boxes
+                    .iter()
+                    .filter(|(other, _)| iou(*edges, *other) >= f64::from(output.voting_iou))
+                    .collect();
+                let weight: f64 = voters.iter().map(|(_, score)| score).sum();
+                let mean = |at: usize| voters.iter().map(|(b, score)| b[at] * score).sum::<f64>();
+                *edges = [0, 1, 2, 3].map(|at| mean(at) / weight);
+            }
+        }
         prop_assert_eq!(ours.len(), slow.len());
         for (ours, (edges, score)) in ours.iter().zip(&slow) {
             prop_assert!((f64::from(ours.score) - score).abs() < 1e-6);

@@ -107,7 +107,7 @@ pub(crate) struct DetectArgs {
 
     /// Largest intersection over union of two boxes, from 0 to 1; of more, only the box of the higher
     /// confidence is kept.
-    #[arg(long, value_name = "P", default_value_t = FaceDetectorConfig::default().postprocess.iou_threshold, value_parser = probability)]
+    #[arg(long, alias = "iou", value_name = "P", default_value_t = FaceDetectorConfig::default().postprocess.iou_threshold, value_parser = probability)]
     pub(crate) max_iou: f32,
 
     /// Largest part of the smaller of two boxes that may lie in the other, from 0 to 1; of more, only

@@ -17,7 +17,10 @@ use anyhow::{Context, bail, ensure};
 use detection_schema::{ImageRecord, Outcome};
 use image::RgbImage;
 use image_input::{DecodeError, DecodeOptions, ImageView, decode, decode_file};
-use mask_detector::{Annotator, FaceDetection, MaskDetector, MaskDetectorConfig, WeightsSource};
+use mask_detector::{
+    Annotator, FaceDetection, MaskDetector, MaskDetectorConfig, PostprocessConfig, PriorLayout,
+    WeightsSource,
+};
 
 use crate::{
     args::{DetectArgs, Format},
@@ -188,6 +191,10 @@ fn detector_config(args: &DetectArgs, batch: usize) -> MaskDetectorConfig {
     config.faces.postprocess.score_threshold = args.min_confidence;
     config.faces.postprocess.iou_threshold = args.max_iou;
     config.faces.postprocess.overlap_threshold = args.max_overlap;
+    if args.prior_layout == Some(PriorLayout::Caffe) {
+        // As OpenCV has it.
+        config.faces.postprocess.voting_iou = PostprocessConfig::CAFFE.voting_iou;
+    }
     config.faces.tiles = args.tiles;
     config.faces.max_batch = batch;
     config.faces.weights = WeightsSource::from(args.face_weights.as_deref());

@@ -51,7 +51,7 @@ fn row(
     ];
     let commands = [
         ("mask-cli, 300 x 300", detect("300")),
-        ("mask-cli, long:512 (default)", detect("long:512")),
+        ("mask-cli, long:496 (default)", detect("long:496")),
         ("OpenCV and TensorFlow, 300 x 300", pipeline),
     ];
     let mut measured: Vec<(Measured, f64)> = commands
