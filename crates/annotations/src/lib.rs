@@ -1,7 +1,7 @@
 //! Images with boxes, in the forms in which they are exchanged.
 //!
 //! [`Annotations::find`] tells which form a folder has, [`Annotations::read`] reads it into an
-//! [`AnnotatedSet`], whose boxes lie inside their images, and [`write`] writes one in another form.
+//! [`AnnotatedSet`], whose boxes lie inside their images, and [`write()`] writes one in another form.
 //!
 //! ```
 //! use annotations::{Annotations, Form, write};
