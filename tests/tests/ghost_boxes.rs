@@ -6,14 +6,14 @@ use face_ssd::{FaceDetector, FaceDetectorConfig, InputSize, NORMALIZATION, Prior
 use image_input::{DecodeOptions, NetworkInput, decode_file, images_in};
 use mask_tests::{say, shared};
 
-/// Detections above 0.5, and how many of them lie outside the image.
+/// Detections at the default confidence, and how many of them lie outside the image.
 fn detections_and_ghosts(layout: Option<PriorLayout>, input_size: InputSize) -> [usize; 2] {
     let (photographs, faces) = (shared("data/ilc-2021/images"), shared("data/dataset"));
     let mut config = FaceDetectorConfig::default();
     if layout.is_some() {
         config.weights = FaceDetectorConfig::reference().weights;
     }
-    config.prior_layout = layout;
+    (config.prior_layout, config.input_size) = (layout, input_size);
     let detector = FaceDetector::new(config, &Device::flex()).unwrap();
     let (mut detections, mut ghosts) = (0, 0);
     for folder in [photographs, faces] {
