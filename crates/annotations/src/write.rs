@@ -9,7 +9,7 @@ use std::{
 };
 
 use geometry::{ImageSize, UnitBox};
-use image_input::upright_size;
+use image_input::{common_folder, upright_size};
 
 use crate::{
     AnnotatedImage, AnnotationError,
@@ -47,7 +47,8 @@ impl FromStr for Form {
 /// If an image's size cannot be read, or a file cannot be written.
 pub fn write(images: &[AnnotatedImage], form: Form, folder: &Path) -> Result<(), AnnotationError> {
     let mut placed = Vec::new();
-    let root = common_folder(images);
+    let folders = images.iter().filter_map(|image| image.image.as_ref()?.parent());
+    let root = common_folder(folders.map(Path::to_path_buf));
     let mut stems = BTreeSet::new();
     for annotated in images {
         let Some(path) = &annotated.image else { continue };
@@ -109,15 +110,6 @@ pub fn write(images: &[AnnotatedImage], form: Form, folder: &Path) -> Result<(),
             .map_err(|error| AnnotationError::new(image.path, error))?;
     }
     Ok(())
-}
-
-/// The folder that holds all images.
-fn common_folder(images: &[AnnotatedImage]) -> PathBuf {
-    let folders = images.iter().filter_map(|image| image.image.as_ref()?.parent());
-    let common = |a: PathBuf, b: PathBuf| {
-        a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
-    };
-    folders.map(Path::to_path_buf).reduce(common).unwrap_or_default()
 }
 
 /// An image of which a file is written.

@@ -96,6 +96,14 @@ pub fn is_system_name(name: &std::ffi::OsStr) -> bool {
     name.starts_with("._") || NAMES.iter().any(|known| known.eq_ignore_ascii_case(&name))
 }
 
+/// The folder that holds all of these; empty if there is none.
+pub fn common_folder(folders: impl Iterator<Item = PathBuf>) -> PathBuf {
+    let common = |a: PathBuf, b: PathBuf| {
+        a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+    };
+    folders.reduce(common).unwrap_or_default()
+}
+
 /// Whether the extension alone says that a file is an image.
 pub fn is_image_name(path: &Path) -> bool {
     let readable = ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled());

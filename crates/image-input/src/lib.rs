@@ -28,7 +28,7 @@ pub use decode::{
     DecodeError, DecodeOptions, Decoded, ImageError, decode, decode_file, upright_size,
 };
 pub use discover::{
-    DiscoverError, FolderImages, Skipped, images_in, is_image_name, is_system_name,
+    DiscoverError, FolderImages, Skipped, common_folder, images_in, is_image_name, is_system_name,
 };
 pub use format::{FileKind, OtherKind};
 pub use network_input::{NetworkInput, Normalization};

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use image::{ImageFormat, RgbImage, codecs::jpeg::JpegEncoder};
+use image_input::common_folder;
 use mask_detector::{FaceDetection, PixelRect};
 use tempfile::NamedTempFile;
 
@@ -46,10 +47,7 @@ fn common_root(inputs: &[Input]) -> PathBuf {
         Input::Image { folder, .. } => Some(absolute(folder)),
         Input::Bytes(_) | Input::Failed { .. } => None,
     });
-    let common = |a: PathBuf, b: PathBuf| {
-        a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
-    };
-    folders.reduce(common).unwrap_or_default()
+    common_folder(folders)
 }
 
 /// The path from the root, or as it is where there is no working directory.

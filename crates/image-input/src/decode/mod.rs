@@ -190,10 +190,13 @@ fn pixels(
 ) -> Result<Pixels, DecodeError> {
     match format {
         ImageFormat::Jpeg => jpeg::decode(bytes, options),
-        ImageFormat::Png => {
+        ImageFormat::Png => by_codec(bytes, format, options).or_else(|error| {
             let (data, damage) = png::repaired(bytes);
-            Ok(Pixels { damage, ..by_codec(&data, format, options)? })
-        }
+            match damage {
+                Some(_) => Ok(Pixels { damage, ..by_codec(&data, format, options)? }),
+                None => Err(error),
+            }
+        }),
         ImageFormat::Ico => match ico::largest_png(bytes) {
             Some(png) => pixels(png, ImageFormat::Png, options),
             None => by_codec(bytes, format, options),
