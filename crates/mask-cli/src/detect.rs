@@ -57,7 +57,11 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if inputs.is_empty() && args.watch.is_none() {
         bail!("no images given: the list on standard input is empty");
     }
-    let names = output_images::names(&inputs);
+    // Names are wanted where images are written.
+    let names = match written.is_empty() {
+        true => vec![None; inputs.len()],
+        false => output_images::names(&inputs),
+    };
     if let Some(folder) = &args.output {
         output_images::prepare_drawn(folder, &names, &inputs)?;
     }
