@@ -14,8 +14,8 @@ use plotters::{
 const SIZE: (u32, u32) = (900, 600);
 /// The font that mask-detector draws with, too.
 const FONT: &[u8] = include_bytes!("../../crates/mask-detector/assets/DejaVuSans-Bold.ttf");
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(31, 119, 180), RGBColor(255, 127, 14), RGBColor(44, 160, 44), RGBColor(214, 39, 40)];
+/// Colours of curves that are of no class: the first of matplotlib's.
+const COLORS: [[u8; 3]; 4] = [[31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40]];
 
 /// How a plot is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,21 @@ pub(crate) struct Curves {
     pub(crate) x_name: &'static str,
     pub(crate) x: Range<f64>,
     pub(crate) y: Range<f64>,
-    pub(crate) lines: Vec<(String, Vec<(f64, f64)>)>,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// One curve.
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
+    pub(crate) color: [u8; 3],
+}
+
+impl Line {
+    /// A curve that is of no class.
+    pub(crate) fn new(at: usize, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Self { name: name.into(), points, color: COLORS[at % COLORS.len()] }
+    }
 }
 
 impl Curves {
@@ -75,8 +89,8 @@ impl Curves {
             .y_label_area_size(52)
             .build_cartesian_2d(self.x.clone(), self.y.clone())?;
         chart.configure_mesh().x_desc(self.x_name).label_style(("sans-serif", 14)).draw()?;
-        for ((name, points), colour) in self.lines.iter().zip(COLOURS.into_iter().cycle()) {
-            let style = colour.stroke_width(2);
+        for Line { name, points, color: [red, green, blue] } in &self.lines {
+            let style = RGBColor(*red, *green, *blue).stroke_width(2);
             chart
                 .draw_series(LineSeries::new(points.iter().copied(), style))?
                 .label(name)

@@ -19,6 +19,7 @@
 //! ```
 
 mod argmax;
+mod colors;
 
 use std::fmt;
 
@@ -30,6 +31,7 @@ use serde::{
 };
 
 pub use argmax::argmax;
+pub use colors::class_color;
 
 /// The default classifier's class of a mask over nose and mouth.
 pub const WITH_MASK: &str = "with_mask";

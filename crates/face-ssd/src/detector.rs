@@ -78,6 +78,15 @@ impl FaceDetectorConfig {
             ..Self::default()
         }
     }
+
+    /// With a layout of priors. OpenCV's comes with its way of taking boxes, which has no voting.
+    pub fn with_prior_layout(mut self, layout: PriorLayout) -> Self {
+        self.prior_layout = Some(layout);
+        if layout == PriorLayout::Caffe {
+            self.postprocess.voting_iou = PostprocessConfig::CAFFE.voting_iou;
+        }
+        self
+    }
 }
 
 /// Finds faces in images. May be shared between threads.

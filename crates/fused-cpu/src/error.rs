@@ -34,7 +34,7 @@ pub enum CompileError {
         /// Channels of its inputs.
         found: Vec<usize>,
     },
-    /// A window has a field that is zero or beyond any sensible size.
+    /// A window has a field that is zero or beyond any sensible size, or a convolution's has `ceil`.
     #[error("invalid window {0:?}")]
     Window(Window),
     /// A value is used that the graph does not have.

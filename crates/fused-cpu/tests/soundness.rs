@@ -81,6 +81,10 @@ fn windows_that_stand_still_are_refused() {
         let refused = add(Operation::Convolution(wrong), 3);
         assert!(matches!(refused, Err(CompileError::Window(_))));
     }
+    // Pools alone know windows that end beyond the padding.
+    let mut wrong = convolution(3, 4, 1);
+    wrong.window.ceil = true;
+    assert!(matches!(add(Operation::Convolution(wrong), 3), Err(CompileError::Window(_))));
 }
 
 #[test]

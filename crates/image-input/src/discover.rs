@@ -108,7 +108,8 @@ pub fn common_folder(folders: impl Iterator<Item = PathBuf>) -> PathBuf {
 pub fn is_image_name(path: &Path) -> bool {
     let readable = ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled());
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    readable || ["jpe", "jif", "dib"].iter().any(|known| extension == *known)
+    let heic = cfg!(feature = "heic") && ["heic", "heif", "hif"].iter().any(|h| extension == *h);
+    readable || heic || ["jpe", "jif", "dib"].iter().any(|known| extension == *known)
 }
 
 /// The images in `folder` and the folders in it, in the order of their paths.
@@ -147,9 +148,9 @@ impl FolderImages {
             return self.entries.push(Ok(path));
         }
         match FileKind::of_file(&path) {
-            Ok(FileKind::Image(_)) => self.entries.push(Ok(path)),
+            Ok(kind) if kind.is_image() => self.entries.push(Ok(path)),
             Ok(FileKind::Other(kind)) => *self.skipped.others.entry(kind).or_default() += 1,
-            Ok(FileKind::Unknown) => self.skipped.unknown += 1,
+            Ok(_) => self.skipped.unknown += 1,
             Err(error) => {
                 let reason = format!("cannot be read: {error}");
                 self.entries.push(Err(DiscoverError { path, reason }));

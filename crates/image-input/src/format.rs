@@ -12,6 +12,9 @@ const SNIFFED_BYTES: u64 = 4096;
 pub enum FileKind {
     /// An image that is decoded here.
     Image(ImageFormat),
+    /// A HEIC image, which is decoded here.
+    #[cfg(feature = "heic")]
+    Heic,
     /// Something known that is not.
     Other(OtherKind),
     /// Nothing that is known.
@@ -36,9 +39,10 @@ impl OtherKind {
     /// What helps.
     pub fn remedy(self) -> Option<&'static str> {
         match self {
-            Self::Image("HEIC") => {
-                Some("convert it to JPEG, for example with `heif-convert photo.heic photo.jpg`")
-            }
+            Self::Image("HEIC") => Some(
+                "convert it to JPEG, for example with `heif-convert photo.heic photo.jpg`, or build \
+                     with the feature `heic`",
+            ),
             Self::Image("JPEG XL") => {
                 Some("convert it to JPEG, for example with `djxl photo.jxl photo.jpg`")
             }
@@ -83,12 +87,25 @@ impl FileKind {
         if bytes.starts_with(b"DDS ") {
             return Self::Image(ImageFormat::Dds);
         }
-        if let Some(other) = other_kind(bytes) {
-            return Self::Other(other);
+        match other_kind(bytes) {
+            #[cfg(feature = "heic")]
+            Some(OtherKind::Image("HEIC")) => return Self::Heic,
+            Some(other) => return Self::Other(other),
+            None => {}
         }
         match extension.and_then(ImageFormat::from_extension) {
             Some(ImageFormat::Tga) if !bytes.is_empty() => Self::Image(ImageFormat::Tga),
             _ => Self::Unknown,
+        }
+    }
+
+    /// Whether it is an image that is decoded here.
+    pub fn is_image(self) -> bool {
+        match self {
+            Self::Image(_) => true,
+            #[cfg(feature = "heic")]
+            Self::Heic => true,
+            Self::Other(_) | Self::Unknown => false,
         }
     }
 
@@ -175,7 +192,8 @@ mod tests {
             FileKind::Other(kind) => kind.to_string(),
             kind => format!("{kind:?}"),
         };
-        assert_eq!(other(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), "HEIC");
+        let heic = if cfg!(feature = "heic") { "Heic" } else { "HEIC" };
+        assert_eq!(other(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), heic);
         assert_eq!(other(b"\0\0\0\x1cftypavif\0\0\0\0mif1avifmiaf"), "AVIF");
         assert_eq!(other(b"\xff\x0a\x7f\x01\x08\x10\x20\x40\0\0"), "JPEG XL");
         assert_eq!(other(b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a\0\0\0\x14ftypjxl "), "JPEG XL");

@@ -1,4 +1,4 @@
-//! `mask-cli detect`: every input through decoding, the networks, drawing and printing.
+//! `mask-cli detect`: set up, every input through the stages, and how it ended.
 
 use std::{
     io::{self, IsTerminal},
@@ -6,32 +6,28 @@ use std::{
     process::ExitCode,
     sync::{
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::sync_channel,
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use annotations::{AnnotatedImage, AnnotatedObject};
 use anyhow::{Context, bail, ensure};
-use detection_schema::{ImageRecord, Outcome};
-use image::RgbImage;
-use image_input::{DecodeError, DecodeOptions, ImageView, decode, decode_file};
-use mask_detector::{
-    Annotator, FaceDetection, MaskDetector, MaskDetectorConfig, PostprocessConfig, PriorLayout,
-    WeightsSource,
-};
+use image_input::DecodeOptions;
+use mask_detector::{Annotator, MaskDetector, MaskDetectorConfig, WeightsSource};
 
 use crate::{
     args::{DetectArgs, Format},
     font,
-    format::{Printer, printer},
-    inputs::{Input, Inputs, Reading, STDIN_NAME},
+    format::printer,
+    inputs::{Input, Inputs, Reading},
     interrupt::Interrupt,
     output_images,
+    pipeline::{decode_all, detect_all},
     progress::Progress,
     selection::Selection,
-    timing::{StageTimes, Timing},
+    session::Session,
+    timing::Timing,
     totals::Totals,
     watch::Watch,
 };
@@ -57,82 +53,26 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     if inputs.is_empty() && args.watch.is_none() {
         bail!("no images given: the list on standard input is empty");
     }
-    // Names are wanted where images are written.
-    let names = match written.is_empty() {
-        true => vec![None; inputs.len()],
-        false => output_images::names(&inputs),
-    };
-    if let Some(folder) = &args.output {
-        output_images::prepare_drawn(folder, &names, &inputs)?;
-    }
-    if let Some(folder) = &args.crops {
-        output_images::prepare_crops(folder, &inputs)?;
-    }
+    let names = prepare_folders(args, &inputs)?;
     if let Some(threads) = args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
         pool.build_global().context("cannot start the threads")?;
     }
     let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
     let progress = Progress::new(inputs.len())?;
-
-    let start = Instant::now();
-    let open = args
-        .device
-        .open()
-        .map_err(|error| anyhow::anyhow!("{error}; try another --device, such as cpu"))?;
-    if let Some(reason) = &open.fallback {
-        progress.report(format_args!("running on the CPU: {reason}"));
-    }
-    // New files do not wait for each other.
-    let one_by_one = open.is_cpu() || args.watch.is_some();
-    let batch = args.batch.map_or(if one_by_one { 1 } else { 8 }, usize::from);
-    let detector = MaskDetector::new(detector_config(args, batch), &open.device)?;
-    let name = open.name;
-    let load = start.elapsed();
-
-    let default_format = if io::stdout().is_terminal() { Format::Table } else { Format::Ndjson };
-    let format = args.format.unwrap_or(default_format);
-    let options = DecodeOptions {
-        max_pixels: u64::from(args.max_megapixels) * 1_000_000,
-        strict: args.strict,
-    };
     let count = inputs.len();
     let nothing_to_do =
         args.watch.is_none() && inputs.iter().all(|input| matches!(input, Input::Failed { .. }));
 
-    if let Some((_, folder)) = &args.save_labels {
-        ensure!(
-            !folder.exists(),
-            "--save-labels: {} exists already; give a new folder",
-            folder.display()
-        );
-    }
-    let mut annotator = Annotator::new(detector.classes())?.with_labels(args.labels.into());
-    if let Some(pixels) = args.line_width {
-        annotator = annotator.with_line_width(pixels);
-    }
-    if args.output.is_some() {
-        let (with_font, remedy) = font::choose(annotator, args.font.as_deref())?;
-        annotator = with_font;
-        if let Some(remedy) = remedy {
-            progress.report(remedy);
-        }
-    }
-    let mut session = Session {
-        annotator,
-        selection: Selection::new(args, detector.classes())?,
-        drawn: args.output.as_deref(),
-        crops: args.crops.as_deref(),
-        printer: match printer(format, detector.classes(), io::stdout().lock()) {
-            Ok(printer) => printer,
-            Err(error) => return output_failed(&error),
-        },
-        progress,
-        timing: Timing { load, ..Timing::default() },
-        totals: Totals::new(detector.classes()),
-        labels: args.save_labels.is_some().then(Vec::new),
-        found: false,
+    let loading = Instant::now();
+    let Loaded { detector, batch, device } = Loaded::new(args, &progress)?;
+    let load = loading.elapsed();
+    let mut session = match session(args, &detector, progress)? {
+        Ok(session) => session,
+        Err(error) => return output_failed(&error),
     };
+    session.timing.load = load;
+
     let (start, over) = (Instant::now(), AtomicBool::new(false));
     let end = || interrupt.pressed() || over.load(Ordering::Relaxed);
     let watch = args.watch.as_deref().map(|folder| Watch::start(folder, &written, &end));
@@ -141,6 +81,10 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         (input, name)
     });
     let inputs = inputs.into_iter().zip(names).chain(watch);
+    let options = DecodeOptions {
+        max_pixels: u64::from(args.max_megapixels) * 1_000_000,
+        strict: args.strict,
+    };
     let result = thread::scope(|scope| {
         // Images wait here while others are in the networks or drawn; more would only cost memory.
         let (to_networks, decoded) = sync_channel(batch);
@@ -169,7 +113,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         annotations::write(images, *form, folder).context("cannot save the labels")?;
     }
     if args.timing {
-        session.progress.report(format_args!("times on {name}\n{}", session.timing));
+        session.progress.report(format_args!("times on {device}\n{}", session.timing));
     }
     Ok(match session.totals.failed {
         _ if interrupt.pressed() && args.watch.is_none() => ExitCode::from(INTERRUPTED),
@@ -178,6 +122,104 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         _ if nothing_to_do => ExitCode::from(NOTHING_TO_DO),
         _ => ExitCode::from(SOME_FAILED),
     })
+}
+
+/// Makes the folders that are written into; the names of the inputs' images there.
+///
+/// # Errors
+/// If a folder cannot be written into, or something would be overwritten.
+fn prepare_folders(args: &DetectArgs, inputs: &[Input]) -> anyhow::Result<Vec<Option<PathBuf>>> {
+    if let Some((_, folder)) = &args.save_labels {
+        ensure!(
+            !folder.exists(),
+            "--save-labels: {} exists already; give a new folder",
+            folder.display()
+        );
+    }
+    // Names are wanted where images are written.
+    let names = match args.output.is_some() || args.crops.is_some() {
+        false => vec![None; inputs.len()],
+        true => output_images::names(inputs),
+    };
+    if let Some(folder) = &args.output {
+        output_images::prepare_drawn(folder, &names, inputs)?;
+    }
+    if let Some(folder) = &args.crops {
+        output_images::prepare_crops(folder, inputs)?;
+    }
+    // What is written there would come again as a new file, or nothing would ever come.
+    if let Some(watched) = args.watch.as_ref().and_then(|folder| folder.canonicalize().ok()) {
+        for (flag, folder) in [("--output", &args.output), ("--crops", &args.crops)] {
+            let holds =
+                |folder: &PathBuf| folder.canonicalize().is_ok_and(|f| watched.starts_with(f));
+            ensure!(
+                !folder.as_ref().is_some_and(holds),
+                "{flag} holds the folder that is watched; give a folder in it or elsewhere"
+            );
+        }
+    }
+    Ok(names)
+}
+
+/// The networks on their device.
+struct Loaded {
+    detector: MaskDetector,
+    /// Images that enter the networks at once.
+    batch: usize,
+    /// The device's name.
+    device: String,
+}
+
+impl Loaded {
+    fn new(args: &DetectArgs, progress: &Progress) -> anyhow::Result<Self> {
+        let open = args
+            .device
+            .open()
+            .map_err(|error| anyhow::anyhow!("{error}; try another --device, such as cpu"))?;
+        if let Some(reason) = &open.fallback {
+            progress.report(format_args!("running on the CPU: {reason}"));
+        }
+        // New files do not wait for each other.
+        let one_by_one = open.is_cpu() || args.watch.is_some();
+        let batch = args.batch.map_or(if one_by_one { 1 } else { 8 }, usize::from);
+        let detector = MaskDetector::new(detector_config(args, batch), &open.device)?;
+        Ok(Self { detector, batch, device: open.name })
+    }
+}
+
+/// What draws, counts and prints; an error within is one of standard output.
+fn session<'a>(
+    args: &'a DetectArgs,
+    detector: &MaskDetector,
+    progress: Progress,
+) -> anyhow::Result<io::Result<Session<'a>>> {
+    let classes = detector.classes();
+    let mut annotator = Annotator::new(classes)?.with_labels(args.labels.into());
+    if let Some(pixels) = args.line_width {
+        annotator = annotator.with_line_width(pixels);
+    }
+    if args.output.is_some() {
+        let (with_font, remedy) = font::choose(annotator, args.font.as_deref())?;
+        annotator = with_font;
+        if let Some(remedy) = remedy {
+            progress.report(remedy);
+        }
+    }
+    let selection = Selection::new(args, classes)?;
+    let default_format = if io::stdout().is_terminal() { Format::Table } else { Format::Ndjson };
+    let format = args.format.unwrap_or(default_format);
+    Ok(printer(format, classes, io::stdout().lock()).map(|printer| Session {
+        annotator,
+        selection,
+        drawn: args.output.as_deref(),
+        crops: args.crops.as_deref(),
+        printer,
+        progress,
+        timing: Timing::default(),
+        totals: Totals::new(classes),
+        labels: args.save_labels.is_some().then(Vec::new),
+        found: false,
+    }))
 }
 
 /// A reader that went away is not an error; anything else is.
@@ -191,14 +233,12 @@ fn output_failed(error: &io::Error) -> anyhow::Result<ExitCode> {
 fn detector_config(args: &DetectArgs, batch: usize) -> MaskDetectorConfig {
     let mut config = MaskDetectorConfig::default();
     config.faces.input_size = args.input_size;
-    config.faces.prior_layout = args.prior_layout;
+    if let Some(layout) = args.prior_layout {
+        config.faces = config.faces.with_prior_layout(layout);
+    }
     config.faces.postprocess.score_threshold = args.min_confidence;
     config.faces.postprocess.iou_threshold = args.max_iou;
     config.faces.postprocess.overlap_threshold = args.max_overlap;
-    if args.prior_layout == Some(PriorLayout::Caffe) {
-        // As OpenCV has it.
-        config.faces.postprocess.voting_iou = PostprocessConfig::CAFFE.voting_iou;
-    }
     config.faces.tiles = args.tiles;
     config.faces.max_batch = batch;
     config.faces.weights = WeightsSource::from(args.face_weights.as_deref());
@@ -206,212 +246,4 @@ fn detector_config(args: &DetectArgs, batch: usize) -> MaskDetectorConfig {
     config.masks.head = WeightsSource::from(args.head.as_deref());
     config.masks.engine = args.engine;
     config
-}
-
-/// An input after decoding.
-struct Decoded {
-    path: PathBuf,
-    /// The name of its drawn image.
-    name: Option<PathBuf>,
-    image: Result<RgbImage, String>,
-    /// What was repaired.
-    warning: Option<String>,
-    time: Duration,
-}
-
-/// Decodes the inputs in their order, ahead of the networks.
-fn decode_all(
-    inputs: impl Iterator<Item = (Input, Option<PathBuf>)>,
-    options: &DecodeOptions,
-    interrupt: &Interrupt,
-    sender: SyncSender<Decoded>,
-) {
-    for (input, name) in inputs {
-        let start = Instant::now();
-        let (path, image) = match input {
-            Input::Failed { path, error } => (path, Err(error)),
-            Input::Image { path, .. } => {
-                let image = decode_file(&path, options);
-                (path, image.map_err(|error| decode_error(&error.problem)))
-            }
-            Input::Bytes(bytes) => {
-                let image = decode(&bytes, None, options).map_err(|error| decode_error(&error));
-                (STDIN_NAME.into(), image)
-            }
-        };
-        let (image, warning) = match image {
-            Ok(decoded) => (Ok(decoded.image), decoded.warning),
-            Err(error) => (Err(error), None),
-        };
-        let decoded = Decoded { path, name, image, warning, time: start.elapsed() };
-        if interrupt.pressed() || sender.send(decoded).is_err() {
-            return;
-        }
-    }
-}
-
-/// What is wrong with an image, with the flag that helps.
-fn decode_error(error: &DecodeError) -> String {
-    match error {
-        DecodeError::TooLarge { .. } => format!("{error} (--max-megapixels)"),
-        _ => error.to_string(),
-    }
-}
-
-/// An input after the networks.
-struct Finished {
-    path: PathBuf,
-    name: Option<PathBuf>,
-    /// The image with its faces, or why there are none.
-    result: Result<(RgbImage, Vec<FaceDetection>), String>,
-    /// What was repaired.
-    warning: Option<String>,
-    decode: Duration,
-    /// Of its whole batch, at the batch's first input.
-    stages: StageTimes,
-}
-
-/// Runs the networks on the decoded inputs, a batch at a time, until they end or Ctrl-C is pressed.
-fn detect_all(
-    detector: &MaskDetector,
-    decoded: &Receiver<Decoded>,
-    batch: usize,
-    interrupt: &Interrupt,
-    sender: &SyncSender<Finished>,
-) {
-    while !interrupt.pressed() {
-        let batch: Vec<Decoded> = decoded.iter().take(batch).collect();
-        if batch.is_empty() {
-            return;
-        }
-        let images: Vec<ImageView<'_>> = batch
-            .iter()
-            .filter_map(|decoded| decoded.image.as_ref().ok())
-            .map(ImageView::from)
-            .collect();
-        let start = Instant::now();
-        let found = detector.find_faces(&images);
-        let faces_time = start.elapsed();
-        let classified = found.and_then(|faces| detector.classify_faces(&images, &faces));
-        let mut stages = StageTimes { faces: faces_time, masks: start.elapsed() - faces_time };
-        let mut faces = match classified {
-            Ok(faces) => faces.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
-            Err(error) => vec![Err(error.to_string()); images.len()].into_iter(),
-        };
-        for Decoded { path, name, image, warning, time } in batch {
-            let result = image.and_then(|image| {
-                let faces = faces.next().unwrap_or_else(|| Ok(Vec::new()))?;
-                Ok((image, faces))
-            });
-            let stages = std::mem::take(&mut stages);
-            let finished = Finished { path, name, result, warning, decode: time, stages };
-            if sender.send(finished).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// An image's faces as annotations. What came on standard input has no file to be copied.
-fn annotated(path: &Path, faces: &[FaceDetection]) -> AnnotatedImage {
-    let object = |face: &FaceDetection| AnnotatedObject {
-        class: face.label().to_owned(),
-        bbox: face.bbox,
-        difficult: false,
-    };
-    AnnotatedImage {
-        annotation: PathBuf::new(),
-        image: (path != Path::new(STDIN_NAME)).then(|| path.to_path_buf()),
-        objects: faces.iter().map(object).collect(),
-    }
-}
-
-/// What lasts over all images.
-struct Session<'a> {
-    annotator: Annotator,
-    selection: Selection,
-    /// Where drawn images go.
-    drawn: Option<&'a Path>,
-    /// Where faces go.
-    crops: Option<&'a Path>,
-    printer: Box<dyn Printer + 'a>,
-    progress: Progress,
-    timing: Timing,
-    totals: Totals,
-    /// What `--save-labels` writes.
-    labels: Option<Vec<AnnotatedImage>>,
-    /// Whether a face of a class was found that `--fail-on` names.
-    found: bool,
-}
-
-impl Session<'_> {
-    /// Draws and prints what the networks have finished, in its order.
-    ///
-    /// # Errors
-    /// If the results cannot be printed.
-    fn finish_all(&mut self, finished: Receiver<Finished>) -> io::Result<()> {
-        for Finished { path, name, result, warning, decode, stages } in finished {
-            self.timing.decode += decode;
-            self.timing.stages += stages;
-            self.timing.images += usize::from(result.is_ok());
-            let result = result.and_then(|(image, mut faces)| {
-                self.found |= self.selection.apply(&mut faces);
-                let (width, height) = image.dimensions();
-                let drawn = match &name {
-                    Some(name) => self.write(image, &faces, name),
-                    None => Ok(None),
-                };
-                let drawn = drawn.map_err(|error| format!("{error:#}"))?;
-                self.totals.add(&faces);
-                if let Some(labels) = &mut self.labels {
-                    labels.push(annotated(&path, &faces));
-                }
-                Ok(Outcome::Faces {
-                    width,
-                    height,
-                    faces: faces.iter().map(FaceDetection::to_record).collect(),
-                    warning: warning.clone(),
-                    drawn: drawn.map(|path| path.to_string_lossy().into_owned()),
-                })
-            });
-            if let Some(warning) = &warning {
-                self.progress.report(format_args!("{}: {warning}", path.display()));
-            }
-            self.print(&path, result)?;
-            self.progress.advance(1);
-        }
-        Ok(())
-    }
-
-    /// Writes the faces and the drawn image, where that is asked for; where the latter is.
-    fn write(
-        &mut self,
-        mut image: RgbImage,
-        faces: &[FaceDetection],
-        name: &Path,
-    ) -> anyhow::Result<Option<PathBuf>> {
-        let start = Instant::now();
-        if let Some(folder) = self.crops {
-            output_images::write_crops(&image, faces, folder, name)?;
-        }
-        let drawn = self.drawn.map(|folder| folder.join(name));
-        if let Some(target) = &drawn {
-            self.annotator.draw(&mut image, faces);
-            output_images::write(&image, target)?;
-        }
-        self.timing.draw += start.elapsed();
-        Ok(drawn)
-    }
-
-    fn print(&mut self, path: &Path, result: Result<Outcome, String>) -> io::Result<()> {
-        let image = path.to_string_lossy().into_owned();
-        let outcome = result.unwrap_or_else(|error| {
-            self.totals.failed += 1;
-            self.progress.report(format_args!("{image}: {error}"));
-            Outcome::Failed { error }
-        });
-        let record = ImageRecord { image, outcome };
-        let printer = &mut self.printer;
-        self.progress.suspend(|| printer.print(&record))
-    }
 }

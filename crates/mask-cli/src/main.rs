@@ -1,7 +1,8 @@
 //! `mask-cli`: the command line of the face-mask detector. Glue only.
 //!
-//! The way of an image: `inputs` lists the files, `annotated_output` plans where drawn images go, `detect`
-//! decodes, runs the networks, draws and writes; `format` prints the results.
+//! The way of an image: `inputs` lists the files, `output_images` plans where drawn images go, `pipeline`
+//! decodes and runs the networks, `session` draws and counts, `format` prints the results; `detect` sets
+//! all of it up.
 
 mod args;
 mod detect;
@@ -11,8 +12,10 @@ mod inputs;
 mod interrupt;
 mod manual;
 mod output_images;
+mod pipeline;
 mod progress;
 mod selection;
+mod session;
 mod timing;
 mod totals;
 mod watch;

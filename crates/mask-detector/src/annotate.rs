@@ -1,7 +1,7 @@
 //! Drawing of boxes and labels.
 
 use ab_glyph::{Font, FontArc, FontVec, InvalidFont, PxScale};
-use detection_schema::{WITH_INCORRECT_MASK, WITH_MASK, WITHOUT_MASK};
+use detection_schema::class_color;
 use image::{Rgb, RgbImage};
 use imageproc::{
     drawing::{draw_filled_rect_mut, draw_text_mut, text_size},
@@ -12,14 +12,6 @@ use crate::{FaceDetection, ImageSize, PixelRect};
 
 /// DejaVu Sans Bold 2.37: its licence stands beside it.
 static FONT: &[u8] = include_bytes!("../assets/DejaVuSans-Bold.ttf");
-
-const GREEN: Rgb<u8> = Rgb([0, 158, 60]);
-const RED: Rgb<u8> = Rgb([213, 40, 32]);
-const ORANGE: Rgb<u8> = Rgb([238, 119, 51]);
-
-/// Colours of further classes: the bright ones of Paul Tol's scheme, told apart by the colour-blind.
-const OTHERS: [Rgb<u8>; 4] =
-    [Rgb([0, 119, 187]), Rgb([238, 51, 119]), Rgb([51, 187, 238]), Rgb([130, 100, 20])];
 
 /// What is written beside a face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,22 +72,6 @@ impl Annotator {
         self.classes.iter().flat_map(|name| name.chars()).find(lacks)
     }
 
-    /// The colour of a class: green, red and orange for `with_mask`, `without_mask` and
-    /// `with_incorrect_mask`.
-    pub fn color(&self, class: &str) -> Rgb<u8> {
-        let own = |class: &str| match class {
-            WITH_MASK => Some(GREEN),
-            WITHOUT_MASK => Some(RED),
-            WITH_INCORRECT_MASK => Some(ORANGE),
-            _ => None,
-        };
-        own(class).unwrap_or_else(|| {
-            let mut others = self.classes.iter().filter(|name| own(name).is_none());
-            let index = others.position(|name| name == class).unwrap_or(0);
-            OTHERS[index % OTHERS.len()]
-        })
-    }
-
     /// Draws every face's box and label into the image.
     pub fn draw(&self, image: &mut RgbImage, faces: &[FaceDetection]) {
         let (width, height) = image.dimensions();
@@ -105,7 +81,7 @@ impl Annotator {
         let thickness = self.line_width.unwrap_or(suits);
         // The least confident first, so that the best stay on top.
         for face in faces.iter().rev() {
-            let color = self.color(face.label());
+            let color = Rgb(class_color(&self.classes, face.label()));
             draw_box(image, face.bbox.enclosing_rect(size), thickness, color);
         }
         for face in faces.iter().rev() {
@@ -118,7 +94,8 @@ impl Annotator {
             };
             // Readable, yet not much wider than the face it belongs to.
             let wanted = (face.bbox.width() / 7.0).clamp(short_side / 40.0, short_side / 12.0);
-            self.draw_label(image, face, &text, wanted.max(11.0), self.color(face.label()));
+            let color = Rgb(class_color(&self.classes, face.label()));
+            self.draw_label(image, face, &text, wanted.max(11.0), color);
         }
     }
 
@@ -235,20 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn colours_tell_classes_apart() {
-        let annotator = annotator();
-        let colors = CLASSES.map(|class| annotator.color(class).0);
-        for (i, color) in colors.iter().enumerate() {
-            assert!(!colors[..i].contains(color));
-        }
-    }
-
-    #[test]
     fn the_outline_lies_on_the_box_and_the_label_beside_it() {
         let mut image = RgbImage::from_pixel(400, 300, Rgb([90, 90, 90]));
         annotator().draw(&mut image, &[face("with_mask", [150.0, 100.0, 250.0, 220.0])]);
         let on_outline = [(150, 160), (249, 160), (200, 100), (200, 219)];
-        assert!(on_outline.iter().all(|(x, y)| *image.get_pixel(*x, *y) == GREEN));
+        assert!(on_outline.iter().all(|(x, y)| *image.get_pixel(*x, *y) == Rgb([0, 158, 60])));
         assert_eq!(*image.get_pixel(200, 160), Rgb([90, 90, 90]), "the face is not painted over");
         let (_, top, _, bottom, _) = changed(&image);
         assert!(top < 100 && bottom == 219);

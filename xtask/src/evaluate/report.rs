@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, io, path::Path};
 
+use detection_schema::class_color;
 use image::{ImageFormat, RgbImage, imageops};
 use image_input::{DecodeOptions, decode_file};
 use mask_data::Warp;
@@ -10,7 +11,7 @@ use mask_metrics::{ClassCurves, Evaluation, EvaluationInput, LabeledPrediction};
 
 use crate::{
     files::write_file,
-    plot::{Curves, PlotFormat},
+    plot::{Curves, Line, PlotFormat},
     progress::print,
 };
 
@@ -55,7 +56,8 @@ fn plots(metrics: &Evaluation) -> Vec<(&'static str, Curves)> {
     };
     let line = |curve: &ClassCurves, score: Option<f64>, points: &Points| {
         let score = score.map_or_else(String::new, |score| format!(" {score:.4}"));
-        (format!("{}{score}", curve.class), points.clone())
+        let color = class_color(&metrics.classes, &curve.class);
+        Line { name: format!("{}{score}", curve.class), points: points.clone(), color }
     };
     let curves = metrics.curves.iter();
     let roc = curves.clone().map(|curve| line(curve, curve.roc_auc, &curve.roc)).collect();
@@ -63,8 +65,8 @@ fn plots(metrics: &Evaluation) -> Vec<(&'static str, Curves)> {
         curves.map(|curve| line(curve, curve.average_precision, &curve.precision_recall));
     let bins = metrics.calibration.bins.iter().filter(|bin| bin.count > 0);
     let reliability = vec![
-        ("accuracy".to_owned(), bins.map(|bin| (bin.confidence, bin.accuracy)).collect()),
-        ("perfect".to_owned(), vec![(0.0, 0.0), (1.0, 1.0)]),
+        Line::new(0, "accuracy", bins.map(|bin| (bin.confidence, bin.accuracy)).collect()),
+        Line::new(1, "perfect", vec![(0.0, 0.0), (1.0, 1.0)]),
     ];
     vec![
         ("roc", unit("ROC: true over false positives, area", "false positive rate", roc)),
@@ -101,7 +103,12 @@ fn contact_sheet(faces: &[&LabeledPrediction]) -> RgbImage {
 
 /// The core in text. Writing to a string cannot fail.
 fn summary(metrics: &Evaluation) -> String {
-    let mut text = format!("{}\n\n{}", metrics.about, metrics.report.to_text(&metrics.classes));
+    let mut text = format!("{}\n\n", metrics.about);
+    // First what an unbalanced set hides.
+    for (class, scores) in metrics.classes.iter().zip(&metrics.report.classes) {
+        let _ = writeln!(text, "recall of {class}: {:.4} of {}", scores.recall, scores.support);
+    }
+    let _ = write!(text, "\n{}", metrics.report.to_text(&metrics.classes));
     let faces = metrics.confusion.total();
     let _ = writeln!(text, "\naccuracy {:.4} of {faces} faces", metrics.accuracy);
     for curve in &metrics.curves {
@@ -173,11 +180,15 @@ fn page(
         "<pre>{}</pre>\n<h2>Confusion</h2>\n<table><tr><th>true \\ label</th>",
         escaped(text)
     )?;
+    let head = |class: &str| {
+        let [red, green, blue] = class_color(&metrics.classes, class);
+        format!("<th style=\"color:rgb({red} {green} {blue})\">{}</th>", escaped(class))
+    };
     for class in &metrics.classes {
-        write!(html, "<th>{}</th>", escaped(class))?;
+        html.push_str(&head(class));
     }
     for (class, row) in metrics.classes.iter().zip(&metrics.confusion.counts) {
-        write!(html, "</tr>\n<tr><th>{}</th>", escaped(class))?;
+        write!(html, "</tr>\n<tr>{}", head(class))?;
         for count in row {
             write!(html, "<td>{count}</td>")?;
         }

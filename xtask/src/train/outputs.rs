@@ -17,7 +17,7 @@ use trainer::{EpochMetrics, Observer, StepMetrics, TrainError, history_csv};
 
 use crate::{
     files::write_file,
-    plot::{Curves, PlotFormat},
+    plot::{Curves, Line, PlotFormat},
     progress::{bar, print, remark},
 };
 
@@ -191,17 +191,18 @@ impl Outputs {
 
 /// Loss and accuracy, or what stands for it in validation, over the epochs.
 pub(crate) fn curves(history: &[EpochMetrics], validation: &str) -> Curves {
-    let line = |name: &str, value: fn(&EpochMetrics) -> f64| {
+    let line = |at: usize, name: &str, value: fn(&EpochMetrics) -> f64| {
         let points = history.iter().map(|metrics| (metrics.epoch as f64, value(metrics)));
-        (name.to_owned(), points.collect::<Vec<_>>())
+        Line::new(at, name, points.collect())
     };
     let lines = vec![
-        line("training loss", |metrics| metrics.train_loss),
-        line("validation loss", |metrics| metrics.validation_loss),
-        line("training accuracy", |metrics| metrics.train_accuracy),
-        line(&format!("validation {validation}"), |metrics| metrics.validation_accuracy),
+        line(0, "training loss", |metrics| metrics.train_loss),
+        line(1, "validation loss", |metrics| metrics.validation_loss),
+        line(2, "training accuracy", |metrics| metrics.train_accuracy),
+        line(3, &format!("validation {validation}"), |metrics| metrics.validation_accuracy),
     ];
-    let highest = lines.iter().flat_map(|(_, line)| line).fold(1.0, |most, (_, y)| y.max(most));
+    let points = lines.iter().flat_map(|line| &line.points);
+    let highest = points.fold(1.0, |most: f64, (_, y)| y.max(most));
     let (title, last) = ("Training loss and accuracy".to_owned(), history.len().max(2) as f64);
     Curves { title, x_name: "epoch", x: 1.0..last, y: 0.0..highest, lines }
 }

@@ -23,7 +23,7 @@ pub struct Convolution {
     /// Groups of channels that are convolved separately: 1 for a dense convolution, as many as
     /// there are channels for a depthwise one.
     pub groups: usize,
-    /// How the kernel moves.
+    /// How the kernel moves. [`Window::ceil`] is for pools alone.
     pub window: Window,
 }
 
@@ -57,6 +57,10 @@ impl Convolution {
 impl Describe for Convolution {
     fn output_channels(&self, inputs: &[usize]) -> Result<usize, CompileError> {
         self.window.validate()?;
+        if self.window.ceil {
+            // Such a window would read beyond the padding, where no zeros are.
+            return Err(CompileError::Window(self.window));
+        }
         let (channels, outputs, groups) =
             (one_input("a convolution", inputs)?, self.outputs(), self.groups);
         if channels != self.inputs {

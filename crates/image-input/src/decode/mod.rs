@@ -1,6 +1,8 @@
 //! From a file to upright RGB pixels.
 
 mod dds;
+#[cfg(feature = "heic")]
+mod heic;
 mod ico;
 mod jpeg;
 mod levels;
@@ -134,20 +136,20 @@ pub fn decode(
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
-    let format = match FileKind::of(bytes, extension) {
-        FileKind::Image(format) => format,
+    let (Pixels { image, orientation, damage }, format) = match FileKind::of(bytes, extension) {
+        FileKind::Image(format) => (pixels(bytes, format, options)?, name(format)),
+        #[cfg(feature = "heic")]
+        FileKind::Heic => (heic::decode(bytes, options)?, "HEIC".to_owned()),
         FileKind::Other(kind) => return Err(DecodeError::Other(kind)),
         FileKind::Unknown => return Err(DecodeError::NotAnImage),
     };
-    let Pixels { image, orientation, damage } = pixels(bytes, format, options)?;
     if let (true, Some(reason)) = (options.strict, &damage) {
-        let (format, reason) = (name(format), reason.clone());
-        return Err(DecodeError::Damaged { format, reason });
+        return Err(DecodeError::Damaged { format, reason: reason.clone() });
     }
     let (image, stretched) = levels::to_rgb8(image);
     let mut image = DynamicImage::from(image);
     image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
-    let repaired = damage.map(|reason| format!("damaged {}, repaired: {reason}", name(format)));
+    let repaired = damage.map(|reason| format!("damaged {format}, repaired: {reason}"));
     let stretched = stretched.then(|| "little contrast: its values were stretched".to_owned());
     Ok(Decoded { image: image.into_rgb8(), warning: repaired.or(stretched) })
 }
@@ -155,7 +157,12 @@ pub fn decode(
 /// The size of an image when it stands upright, as far as its head tells.
 pub fn upright_size(path: &Path) -> Option<ImageSize> {
     let bytes = fs::read(path).ok()?;
-    let FileKind::Image(format) = FileKind::of(&bytes, path.extension()) else { return None };
+    let format = match FileKind::of(&bytes, path.extension()) {
+        FileKind::Image(format) => format,
+        #[cfg(feature = "heic")]
+        FileKind::Heic => return heic::size(&bytes),
+        FileKind::Other(_) | FileKind::Unknown => return None,
+    };
     let reader = ImageReader::with_format(Cursor::new(&*bytes), format);
     let mut decoder = reader.into_decoder().ok()?;
     let (width, height) = decoder.dimensions();

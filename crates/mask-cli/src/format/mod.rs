@@ -4,7 +4,7 @@ mod csv;
 mod ndjson;
 mod table;
 
-use std::io::{self, Write};
+use std::io;
 
 use detection_schema::ImageRecord;
 
@@ -17,14 +17,17 @@ pub(crate) trait Printer {
 }
 
 /// A printer of the given form onto `output`, for the given classes.
-pub(crate) fn printer<'a>(
+pub(crate) fn printer(
     format: Format,
     classes: &[String],
-    output: impl Write + 'a,
-) -> io::Result<Box<dyn Printer + 'a>> {
+    output: io::StdoutLock<'static>,
+) -> io::Result<Box<dyn Printer>> {
     Ok(match format {
         Format::Ndjson => Box::new(ndjson::Ndjson::new(output)),
         Format::Csv => Box::new(csv::Csv::new(classes, output)?),
-        Format::Table => Box::new(table::Table::new(output)),
+        Format::Table => {
+            // Colours only onto a terminal, and not where NO_COLOR stands.
+            Box::new(table::Table::new(classes, anstream::AutoStream::auto(output)))
+        }
     })
 }

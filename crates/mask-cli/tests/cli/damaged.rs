@@ -130,7 +130,18 @@ fn orientation_is_applied_whatever_integer_it_is_stored_as() {
         let length = (exif.len() as u32).to_be_bytes();
         let crc = crc32(&chunk).to_be_bytes();
         png.splice(33..33, [&length[..], &chunk, &crc].concat());
-        for (name, bytes) in [("turned.jpg", jpeg), ("turned.png", png)] {
+        // The extended form of WebP: the flag of EXIF data, the canvas less one, the image, the data.
+        let plain = encoded(&turned, ImageFormat::WebP);
+        let canvas = [turned.width() - 1, turned.height() - 1].map(u32::to_le_bytes);
+        let head = [&[8, 0, 0, 0][..], &canvas[0][..3], &canvas[1][..3]].concat();
+        let chunk = |name: &[u8], content: &[u8]| {
+            let pad = vec![0; content.len() % 2];
+            [name, &(content.len() as u32).to_le_bytes(), content, &pad].concat()
+        };
+        let chunks =
+            [b"WEBP", &chunk(b"VP8X", &head)[..], &plain[12..], &chunk(b"EXIF", &exif)].concat();
+        let webp = chunk(b"RIFF", &chunks);
+        for (name, bytes) in [("turned.jpg", jpeg), ("turned.png", png), ("turned.webp", webp)] {
             assert_eq!(warning_of(&folder, name, &bytes), "", "{kind}");
             let output = detect([folder.path().join(name)]);
             let record = &records(&output)[0];
@@ -139,6 +150,35 @@ fn orientation_is_applied_whatever_integer_it_is_stored_as() {
             });
         }
     }
+}
+
+/// What libheif wrote, turned by the file's own transforms.
+#[cfg(feature = "heic")]
+#[test]
+fn heic_is_decoded_where_it_is_built_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(fixture("rotated.heic")).unwrap();
+    for name in ["a.HEIC", "b.jpg", "c"] {
+        assert_eq!(warning_of(&folder, name, &bytes), "");
+    }
+    let output = detect([folder.path()]);
+    let records = records(&output);
+    assert_eq!(records.len(), 3);
+    assert_eq!(
+        (records[0]["width"].as_u64(), records[0]["height"].as_u64()),
+        (Some(256), Some(224))
+    );
+    let error = error_of(&folder, "cut.heic", &bytes[..bytes.len() / 2]);
+    assert!(error.starts_with("truncated or damaged HEIC: "), "{error}");
+}
+
+#[cfg(not(feature = "heic"))]
+#[test]
+fn heic_is_named_where_it_is_not_built_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = error_of(&folder, "a.jpg", &fs::read(fixture("rotated.heic")).unwrap());
+    assert!(error.starts_with("HEIC is not decoded here; convert it"), "{error}");
+    assert!(error.contains("`heif-convert") && error.contains("feature `heic`"), "{error}");
 }
 
 #[test]

@@ -344,6 +344,34 @@ fn memory_does_not_grow_with_the_number_of_images() {
     assert_eq!(records(&output).len(), 1000);
 }
 
+/// One of them decoded is 360 MB, and without a bound there are three at once.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_holds_one_large_image_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = folder.path().join("0.png");
+    let bytes = std::io::BufWriter::new(fs::File::create(&first).unwrap());
+    let encoder = image::codecs::png::PngEncoder::new_with_quality(
+        bytes,
+        image::codecs::png::CompressionType::Fast,
+        image::codecs::png::FilterType::NoFilter,
+    );
+    let large = image::RgbImage::new(12_000, 10_000);
+    large.write_with_encoder(encoder).unwrap();
+    drop(large);
+    for number in 1..6 {
+        fs::hard_link(&first, folder.path().join(format!("{number}.png"))).unwrap();
+    }
+    let limited = "ulimit -v 900000; exec \"$0\" detect --threads 2 --input-size 32 \"$1\"";
+    let output = std::process::Command::new("sh")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_mask-cli")])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(records(&output).len(), 6);
+}
+
 #[test]
 fn timing_goes_to_standard_error() {
     let photo = example("astronaut.jpg");

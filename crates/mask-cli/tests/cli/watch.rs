@@ -65,6 +65,21 @@ fn files_are_taken_as_they_are_completed() {
 }
 
 #[test]
+fn what_is_written_must_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let watched = folder.path().join("camera");
+    fs::create_dir(&watched).unwrap();
+    for (flag, target) in [("--output", &watched), ("--crops", &folder.path().to_path_buf())] {
+        let mut command = mask_cli();
+        command.args(["detect", "--watch"]).arg(&watched).arg(flag).arg(target);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let error = crate::support::stderr(&output);
+        assert!(error.contains(&format!("{flag} holds the folder that is watched")), "{error}");
+    }
+}
+
+#[test]
 fn a_folder_that_is_not_there_cannot_be_watched() {
     let output = mask_cli().args(["detect", "--watch", "absent"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));

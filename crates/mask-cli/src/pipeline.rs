@@ -1,0 +1,177 @@
+//! Inputs through decoding and the networks, each stage on a thread of its own, in their order.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender},
+    },
+    time::{Duration, Instant},
+};
+
+use image::RgbImage;
+use image_input::{DecodeError, DecodeOptions, ImageView, decode, decode_file};
+use mask_detector::{FaceDetection, MaskDetector};
+
+use crate::{
+    inputs::{Input, STDIN_NAME},
+    interrupt::Interrupt,
+    timing::StageTimes,
+};
+
+/// While decoded images of so many pixels wait or are in the networks, no further one is decoded: a few
+/// photographs of the largest sensors would otherwise fill a machine's memory.
+const PIXELS_IN_FLIGHT: u64 = 32_000_000;
+
+/// Pixels of the images between decoding and their end.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    pixels: Mutex<u64>,
+    fewer: Condvar,
+}
+
+/// An image's part of the pixels in flight.
+#[derive(Debug)]
+struct Share {
+    of: Arc<InFlight>,
+    pixels: u64,
+}
+
+impl InFlight {
+    /// Waits until there is room for another image.
+    fn wait(&self) {
+        let pixels = self.pixels.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |pixels: &mut u64| *pixels > PIXELS_IN_FLIGHT;
+        drop(self.fewer.wait_while(pixels, full).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn share(self: &Arc<Self>, image: &RgbImage) -> Share {
+        let pixels = u64::from(image.width()) * u64::from(image.height());
+        *self.pixels.lock().unwrap_or_else(PoisonError::into_inner) += pixels;
+        Share { of: Arc::clone(self), pixels }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        *self.of.pixels.lock().unwrap_or_else(PoisonError::into_inner) -= self.pixels;
+        self.of.fewer.notify_all();
+    }
+}
+
+/// An input after decoding.
+pub(crate) struct Decoded {
+    path: PathBuf,
+    /// The name of its drawn image.
+    name: Option<PathBuf>,
+    image: Result<(RgbImage, Share), String>,
+    /// What was repaired.
+    warning: Option<String>,
+    time: Duration,
+}
+
+/// Decodes the inputs in their order, ahead of the networks.
+pub(crate) fn decode_all(
+    inputs: impl Iterator<Item = (Input, Option<PathBuf>)>,
+    options: &DecodeOptions,
+    interrupt: &Interrupt,
+    sender: SyncSender<Decoded>,
+) {
+    let in_flight = Arc::new(InFlight::default());
+    for (input, name) in inputs {
+        in_flight.wait();
+        let start = Instant::now();
+        let (path, image) = match input {
+            Input::Failed { path, error } => (path, Err(error)),
+            Input::Image { path, .. } => {
+                let image = decode_file(&path, options);
+                (path, image.map_err(|error| decode_error(&error.problem)))
+            }
+            Input::Bytes(bytes) => {
+                let image = decode(&bytes, None, options).map_err(|error| decode_error(&error));
+                (STDIN_NAME.into(), image)
+            }
+        };
+        let (image, warning) = match image {
+            Ok(decoded) => {
+                let share = in_flight.share(&decoded.image);
+                (Ok((decoded.image, share)), decoded.warning)
+            }
+            Err(error) => (Err(error), None),
+        };
+        let decoded = Decoded { path, name, image, warning, time: start.elapsed() };
+        if interrupt.pressed() || sender.send(decoded).is_err() {
+            return;
+        }
+    }
+}
+
+/// What is wrong with an image, with the flag that helps.
+fn decode_error(error: &DecodeError) -> String {
+    match error {
+        DecodeError::TooLarge { .. } => format!("{error} (--max-megapixels)"),
+        _ => error.to_string(),
+    }
+}
+
+/// An input after the networks.
+pub(crate) struct Finished {
+    pub(crate) path: PathBuf,
+    /// The name of its drawn image.
+    pub(crate) name: Option<PathBuf>,
+    /// The image with its faces, or why there are none.
+    pub(crate) result: Result<Searched, String>,
+    /// What was repaired.
+    pub(crate) warning: Option<String>,
+    pub(crate) decode: Duration,
+    /// Of its whole batch, at the batch's first input.
+    pub(crate) stages: StageTimes,
+}
+
+/// An image with its faces.
+pub(crate) struct Searched {
+    pub(crate) image: RgbImage,
+    pub(crate) faces: Vec<FaceDetection>,
+    _in_flight: Share,
+}
+
+/// Runs the networks on the decoded inputs, a batch at a time, until they end or Ctrl-C is pressed.
+pub(crate) fn detect_all(
+    detector: &MaskDetector,
+    decoded: &Receiver<Decoded>,
+    batch: usize,
+    interrupt: &Interrupt,
+    sender: &SyncSender<Finished>,
+) {
+    while !interrupt.pressed() {
+        let batch: Vec<Decoded> = decoded.iter().take(batch).collect();
+        if batch.is_empty() {
+            return;
+        }
+        let images: Vec<ImageView<'_>> = batch
+            .iter()
+            .filter_map(|decoded| decoded.image.as_ref().ok())
+            .map(|(image, _)| ImageView::from(image))
+            .collect();
+        let start = Instant::now();
+        let found = detector.find_faces(&images);
+        let faces_time = start.elapsed();
+        let classified = found.and_then(|faces| detector.classify_faces(&images, &faces));
+        let mut stages = StageTimes { faces: faces_time, masks: start.elapsed() - faces_time };
+        let mut faces = match classified {
+            Ok(faces) => faces.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
+            Err(error) => vec![Err(error.to_string()); images.len()].into_iter(),
+        };
+        for Decoded { path, name, image, warning, time } in batch {
+            let result = image.and_then(|(image, share)| {
+                let faces = faces.next().unwrap_or_else(|| Ok(Vec::new()))?;
+                Ok(Searched { image, faces, _in_flight: share })
+            });
+            let stages = std::mem::take(&mut stages);
+            let finished = Finished { path, name, result, warning, decode: time, stages };
+            if sender.send(finished).is_err() {
+                return;
+            }
+        }
+    }
+}
