@@ -34,10 +34,39 @@ pub fn run(bytes: &[u8]) {
             let scale = values.iter().fold(1.0f64, |most, value| most.max(value.abs()));
             for (ours, theirs) in ours.iter().zip(values) {
                 let difference = (f64::from(*ours) - theirs).abs();
-                assert!(difference <= 1e-3 * scale, "{isa}: {ours}, not {theirs}");
+                assert!(
+                    difference <= 1e-3 * scale,
+                    "{isa}, output {output:?}: {ours}, not {theirs}\n{}",
+                    described(&case.graph)
+                );
             }
         }
     }
+}
+
+/// The operations, a line each.
+fn described(graph: &Graph) -> String {
+    let lines = graph.layers().iter().map(|layer| {
+        let operation = match &layer.operation {
+            Operation::Convolution(c) => {
+                format!(
+                    "{} to {} channels in {} groups, {:?}",
+                    c.inputs,
+                    c.outputs(),
+                    c.groups,
+                    c.window
+                )
+            }
+            Operation::Affine(_) => "Affine".to_owned(),
+            other => format!("{other:?}"),
+        };
+        let activation = match &layer.activation {
+            Activation::Prelu(_) => "Prelu".to_owned(),
+            other => format!("{other:?}"),
+        };
+        format!("{:?} = {operation} of {:?}, {activation}\n", layer.output, layer.inputs)
+    });
+    lines.chain([format!("yields {:?}", graph.outputs())]).collect()
 }
 
 /// A graph with all its values by the naive implementation.
@@ -99,7 +128,7 @@ impl Case {
                 let made = (positions(map, &of)).then(|| {
                     naive::convolution(map, &doubles(&weights), &doubles(&bias), groups, &of)
                 });
-                let window = described(&of);
+                let window = moving(&of);
                 let convolution = Convolution { weights, bias, inputs: channels, groups, window };
                 (Operation::Convolution(convolution), made)
             }
@@ -122,7 +151,7 @@ impl Case {
                     of.before[axis] = of.before[axis].min(of.kernel[axis] / 2);
                     of.after[axis] = of.before[axis];
                 }
-                let window = described(&of);
+                let window = moving(&of);
                 let fits = positions(map, &of);
                 let (pooling, made) = if bool::arbitrary(u)? {
                     (Pooling::Max, fits.then(|| naive::max_pool(map, &of)))
@@ -211,7 +240,7 @@ fn window(u: &mut Unstructured<'_>) -> Result<WindowOf> {
     Ok(WindowOf { kernel, stride, dilation, before, after, ceil: bool::arbitrary(u)? })
 }
 
-fn described(of: &WindowOf) -> Window {
+fn moving(of: &WindowOf) -> Window {
     Window {
         kernel: of.kernel,
         stride: of.stride,

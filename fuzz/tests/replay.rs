@@ -1,9 +1,14 @@
 //! The targets on their seeds and on everything that a fuzzer ever found.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{fs, panic, path::Path};
+use std::{alloc::System, fs, panic, path::Path};
 
+use cap::Cap;
 use mask_fuzz::TARGETS;
+
+/// No input of a few kilobytes may take more: what asks for it is aborted.
+#[global_allocator]
+static MEMORY: Cap<System> = Cap::new(System, 1 << 30);
 
 #[test]
 fn seeds_and_findings_hold() {

@@ -44,7 +44,8 @@ impl FromStr for Form {
 /// folders lie there together, the folders' names before their own. Images that are absent are left out.
 ///
 /// # Errors
-/// If an image's size cannot be read, or a file cannot be written.
+/// If the form cannot hold the name of a class, an image's size cannot be read, or a file cannot be
+/// written.
 pub fn write(images: &[AnnotatedImage], form: Form, folder: &Path) -> Result<(), AnnotationError> {
     let mut placed = Vec::new();
     let folders = images.iter().filter_map(|image| image.image.as_ref()?.parent());
@@ -72,6 +73,13 @@ pub fn write(images: &[AnnotatedImage], form: Form, folder: &Path) -> Result<(),
     let classes: BTreeSet<&str> =
         placed.iter().flat_map(|p| &p.annotated.objects).map(|object| &*object.class).collect();
     let classes: Vec<&str> = classes.into_iter().collect();
+    if form != Form::Coco
+        && let Some(class) = classes.iter().find(|class| !is_plain(class))
+    {
+        let reason =
+            format!("the class {class:?} can only be written as COCO: give it another name");
+        return Err(AnnotationError::new(folder, reason));
+    }
     let target = match form {
         Form::Voc => folder.join("annotations"),
         Form::Yolo => folder.join("labels"),
@@ -185,6 +193,13 @@ fn coco(placed: &[Placed<'_>], classes: &[&str]) -> CocoFile {
         }
     }
     file
+}
+
+/// Whether XML and lists of lines give a name back as it was.
+fn is_plain(name: &str) -> bool {
+    // The last two are characters, but none of XML's (XML 1.0, 2.2).
+    let is_odd = |letter: char| letter.is_control() || matches!(letter, '\u{FFFE}' | '\u{FFFF}');
+    !name.is_empty() && name.trim() == name && !name.contains(is_odd)
 }
 
 /// A text between XML's tags.

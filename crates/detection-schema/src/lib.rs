@@ -91,6 +91,26 @@ pub struct FaceRecord {
     /// Every class with its probability; empty if the writer only knows the label.
     #[serde(default, skip_serializing_if = "Probabilities::is_empty")]
     pub probabilities: Probabilities,
+    /// In videos: the number of the track, the same in every frame for the same person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<u64>,
+}
+
+/// What was seen in a frame of a video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FrameRecord {
+    /// The video or camera, as given.
+    pub source: String,
+    /// Number of the frame, from 0 on.
+    pub frame: u64,
+    /// Seconds since the beginning of the source.
+    pub time: f64,
+    /// Width of the upright frame, in pixels.
+    pub width: u32,
+    /// Height of the upright frame, in pixels.
+    pub height: u32,
+    /// The faces that are followed, by the numbers of their tracks.
+    pub faces: Vec<FaceRecord>,
 }
 
 /// Names of classes with their probabilities, in [0, 1]: a JSON object in their order.
@@ -151,7 +171,8 @@ mod tests {
     fn records_come_back_in_the_order_of_their_classes() {
         let probabilities = Probabilities(vec![("z".to_owned(), 0.25), ("a".to_owned(), 0.75)]);
         let bbox = BoundingBox { x_min: 1.5, y_min: 2.0, x_max: 3.0, y_max: 4.0 };
-        let face = FaceRecord { bbox, confidence: 0.5, label: "a".to_owned(), probabilities };
+        let face =
+            FaceRecord { bbox, confidence: 0.5, label: "a".to_owned(), probabilities, track: None };
         let outcome =
             Outcome::Faces { width: 10, height: 20, faces: vec![face], warning: None, drawn: None };
         let record = ImageRecord { image: "x.png".to_owned(), outcome };

@@ -133,8 +133,8 @@ impl Builder {
                 Some((description.size_rule(), layer.inputs.clone()));
         }
         // Backwards, so that a value's own place is known before its parts'.
-        for layer in graph.layers.iter().rev() {
-            builder.place_parts(layer, &graph.outputs);
+        for at in (0..graph.layers.len()).rev() {
+            builder.place_parts(graph, at);
         }
         builder
     }
@@ -147,8 +147,44 @@ impl Builder {
         (0..inputs.len()).map(|at| join.part(inputs, &channels, at)).collect()
     }
 
+    /// Whether a layer reads a value after an activation has replaced the value that it would lie in: its
+    /// `parent`, or what that lies in.
+    fn is_read_too_late(&self, graph: &Graph, value: ValueId, parent: ValueId) -> bool {
+        let reads = |layer: &Layer| layer.reads().any(|read| read == value);
+        let last = graph.layers.iter().rposition(reads);
+        let mut around = Some(parent);
+        while let Some(place) = around {
+            let replaced = graph
+                .producer(place)
+                .filter(|producer| graph.layers[*producer].activation != Activation::NONE);
+            if replaced.is_some() && last > replaced {
+                return true;
+            }
+            around = self.values[place.index()].inside.as_ref().map(|inside| inside.parent);
+        }
+        false
+    }
+
+    /// Whether a value that is made by flattening would lie among other channels, as a `part` of its
+    /// parent or with this: its floats must follow one another.
+    fn is_torn(&self, graph: &Graph, value: ValueId, parent: ValueId, part: &Part) -> bool {
+        let producer = graph.producer(value).map(|producer| &graph.layers[producer].operation);
+        if !matches!(producer, Some(Operation::Flatten(_))) {
+            return false;
+        }
+        let is_among = |part: &Part| matches!(part, Part::Channels(_));
+        let mut around = self.values[parent.index()].inside.as_ref();
+        let mut torn = is_among(part);
+        while let Some(inside) = around {
+            torn |= is_among(&inside.part);
+            around = self.values[inside.parent.index()].inside.as_ref();
+        }
+        torn
+    }
+
     /// Lays the inputs of a joining layer into its output where that is possible.
-    fn place_parts(&mut self, layer: &Layer, outputs: &[ValueId]) {
+    fn place_parts(&mut self, graph: &Graph, at: usize) {
+        let (layer, outputs) = (&graph.layers[at], &graph.outputs);
         let joins = matches!(
             layer.operation,
             Operation::Flatten(_) | Operation::ConcatPixels | Operation::ConcatChannels
@@ -163,7 +199,11 @@ impl Builder {
             let parent_is_free = self.values[parent.index()].inside.is_none();
             let shares_halo = matches!(part, Part::Channels(_)) && parent_is_free;
             let Value { halo, ref inside, .. } = self.values[value.index()];
-            let free = value != ValueId::INPUT && !outputs.contains(&value) && inside.is_none();
+            let free = value != ValueId::INPUT
+                && !outputs.contains(&value)
+                && inside.is_none()
+                && !self.is_read_too_late(graph, value, parent)
+                && !self.is_torn(graph, value, parent, &part);
             if free && (shares_halo || halo == Halo::NONE) {
                 self.values[value.index()].inside = Some(Inside { parent, part });
                 self.values[parent.index()].halo.widen(halo);

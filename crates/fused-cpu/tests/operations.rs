@@ -326,6 +326,54 @@ fn same(channels: [usize; 2], groups: usize) -> Operation {
     Operation::Convolution(convolution(&WindowOf::same(3), channels, groups))
 }
 
+/// What lies in joined images is not read after an activation of these: a fuzzer found that it was.
+#[test]
+fn joined_values_outlive_the_activation_of_the_whole() {
+    let (channels, point) = (5, WindowOf::same(1));
+    let first = convolution(&point, [channels, channels], 1);
+    let input = input(2, 3, 4, channels);
+    let plain = naive_convolution(&input, &first, &point);
+    let affine = Affine { scale: vec![2.0; channels], shift: vec![0.25; channels] };
+    for nested in [false, true] {
+        let mut graph = Graph::new(channels);
+        let a = graph.add(Operation::Convolution(first.clone()), &[ValueId::INPUT]).unwrap();
+        let mut joined = graph.add(Operation::ConcatChannels, &[a, ValueId::INPUT]).unwrap();
+        let mut expected = naive::concat_channels(&[&plain, &input]);
+        if nested {
+            joined = graph.add(Operation::ConcatChannels, &[joined, ValueId::INPUT]).unwrap();
+            expected = naive::concat_channels(&[&expected, &input]);
+        }
+        let joined = graph.activate(joined, Activation::RELU).unwrap();
+        let later = graph.add(Operation::Affine(affine.clone()), &[a]).unwrap();
+        graph.set_outputs(&[joined, later]).unwrap();
+        let later = plain.map(|x| 2.0 * x + 0.25);
+        check(&graph, &input, &[expected.map(|x| x.max(0.0)), later]);
+    }
+}
+
+/// Floats that follow one another do not lie among other channels: a fuzzer found that they did.
+#[test]
+fn flattened_values_are_joined_with_others() {
+    let input = input(2, 3, 4, 6);
+    for by_pixels in [false, true] {
+        let mut graph = Graph::new(6);
+        let x = ValueId::INPUT;
+        let sum = graph.add(Operation::Add, &[x, x]).unwrap();
+        let row = graph.add(Operation::Flatten(Flatten { channels: 2 }), &[sum]).unwrap();
+        let mut rows = naive::concat_channels(&[&input.map(|x| 2.0 * x).as_row(2); 1]);
+        let mut value = row;
+        if by_pixels {
+            value = graph.add(Operation::ConcatPixels, &[row, row]).unwrap();
+            rows = naive::concat_pixels(&[&rows, &rows]);
+        }
+        let other = graph.activate(value, Activation::RELU).unwrap();
+        let joined = graph.add(Operation::ConcatChannels, &[value, other]).unwrap();
+        graph.set_outputs(&[joined]).unwrap();
+        let expected = naive::concat_channels(&[&rows, &rows.map(|x| x.max(0.0))]);
+        check(&graph, &input, &[expected]);
+    }
+}
+
 /// Every kind of step that divides work among threads.
 #[test]
 fn threads_do_not_change_a_bit() {

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use image_input::DecodeOptions;
 use mask_detector::{DeviceChoice, Engine, FaceDetectorConfig, InputSize, LabelText, PriorLayout};
 
+use crate::watch::{self, args::WatchArgs};
+
 /// Finds the faces in images and says for each whether it wears a mask.
 #[derive(Debug, Parser)]
 #[command(name = "mask-cli", version, max_term_width = 100)]
@@ -20,6 +22,9 @@ pub(crate) enum Command {
     /// Detect faces and masks in images.
     #[command(after_help = DETECT_NOTES)]
     Detect(Box<DetectArgs>),
+    /// Watch a video, camera or stream: find, follow and count the people in it.
+    #[command(after_help = watch::args::NOTES)]
+    Watch(Box<WatchArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -101,6 +106,29 @@ pub(crate) struct DetectArgs {
     #[arg(short, long, value_enum)]
     pub(crate) format: Option<Format>,
 
+    #[command(flatten)]
+    pub(crate) detector: DetectorArgs,
+
+    /// Images that enter the networks at once [default: 1 on the CPU, 8 on a GPU].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) batch: Option<u16>,
+
+    /// Refuse images of more pixels than this, in millions.
+    #[arg(long, value_name = "MILLIONS", default_value_t = (DecodeOptions::default().max_pixels / 1_000_000) as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_megapixels: u32,
+
+    /// Refuse damaged images instead of repairing them.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Print the time of each stage on standard error at the end, in milliseconds.
+    #[arg(long)]
+    pub(crate) timing: bool,
+}
+
+/// The networks, and how they run: what every command that detects takes.
+#[derive(Debug, Args)]
+pub(crate) struct DetectorArgs {
     /// Minimum confidence of a face, from 0 to 1.
     #[arg(long, value_name = "P", default_value_t = FaceDetectorConfig::default().postprocess.score_threshold, value_parser = probability)]
     pub(crate) min_confidence: f32,
@@ -143,10 +171,6 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
 
-    /// Images that enter the networks at once [default: 1 on the CPU, 8 on a GPU].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) batch: Option<u16>,
-
     /// A trained head with its classes, in place of the built-in one.
     #[arg(long, value_name = "FILE")]
     pub(crate) head: Option<PathBuf>,
@@ -154,18 +178,6 @@ pub(crate) struct DetectArgs {
     /// Weights of the face network, in place of the built-in ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) face_weights: Option<PathBuf>,
-
-    /// Refuse images of more pixels than this, in millions.
-    #[arg(long, value_name = "MILLIONS", default_value_t = (DecodeOptions::default().max_pixels / 1_000_000) as u32, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_megapixels: u32,
-
-    /// Refuse damaged images instead of repairing them.
-    #[arg(long)]
-    pub(crate) strict: bool,
-
-    /// Print the time of each stage on standard error at the end, in milliseconds.
-    #[arg(long)]
-    pub(crate) timing: bool,
 }
 
 /// What is written beside a face.

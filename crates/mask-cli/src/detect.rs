@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use image_input::DecodeOptions;
-use mask_detector::{Annotator, MaskDetector, MaskDetectorConfig, WeightsSource};
+use mask_detector::{Annotator, MaskDetector};
 
 use crate::{
     args::{DetectArgs, Format},
@@ -22,6 +22,8 @@ use crate::{
     format::printer,
     inputs::{Input, Inputs, Reading},
     interrupt::Interrupt,
+    networks,
+    new_files::Watch,
     output_images,
     pipeline::{decode_all, detect_all},
     progress::Progress,
@@ -29,7 +31,6 @@ use crate::{
     session::Session,
     timing::Timing,
     totals::Totals,
-    watch::Watch,
 };
 
 /// Exit status where some images failed.
@@ -54,10 +55,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         bail!("no images given: the list on standard input is empty");
     }
     let names = prepare_folders(args, &inputs)?;
-    if let Some(threads) = args.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-        pool.build_global().context("cannot start the threads")?;
-    }
+    networks::start_threads(&args.detector)?;
     let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
     let progress = Progress::new(inputs.len())?;
     let count = inputs.len();
@@ -65,7 +63,13 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         args.watch.is_none() && inputs.iter().all(|input| matches!(input, Input::Failed { .. }));
 
     let loading = Instant::now();
-    let Loaded { detector, batch, device } = Loaded::new(args, &progress)?;
+    let open = networks::open_device(&args.detector, |reason| progress.report(reason))?;
+    // New files do not wait for each other.
+    let one_by_one = open.is_cpu() || args.watch.is_some();
+    let batch = args.batch.map_or(if one_by_one { 1 } else { 8 }, usize::from);
+    let mut config = networks::config(&args.detector);
+    config.faces.max_batch = batch;
+    let detector = MaskDetector::new(config, &open.device)?;
     let load = loading.elapsed();
     let mut session = match session(args, &detector, progress)? {
         Ok(session) => session,
@@ -113,7 +117,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         annotations::write(images, *form, folder).context("cannot save the labels")?;
     }
     if args.timing {
-        session.progress.report(format_args!("times on {device}\n{}", session.timing));
+        session.progress.report(format_args!("times on {}\n{}", open.name, session.timing));
     }
     Ok(match session.totals.failed {
         _ if interrupt.pressed() && args.watch.is_none() => ExitCode::from(INTERRUPTED),
@@ -161,32 +165,6 @@ fn prepare_folders(args: &DetectArgs, inputs: &[Input]) -> anyhow::Result<Vec<Op
     Ok(names)
 }
 
-/// The networks on their device.
-struct Loaded {
-    detector: MaskDetector,
-    /// Images that enter the networks at once.
-    batch: usize,
-    /// The device's name.
-    device: String,
-}
-
-impl Loaded {
-    fn new(args: &DetectArgs, progress: &Progress) -> anyhow::Result<Self> {
-        let open = args
-            .device
-            .open()
-            .map_err(|error| anyhow::anyhow!("{error}; try another --device, such as cpu"))?;
-        if let Some(reason) = &open.fallback {
-            progress.report(format_args!("running on the CPU: {reason}"));
-        }
-        // New files do not wait for each other.
-        let one_by_one = open.is_cpu() || args.watch.is_some();
-        let batch = args.batch.map_or(if one_by_one { 1 } else { 8 }, usize::from);
-        let detector = MaskDetector::new(detector_config(args, batch), &open.device)?;
-        Ok(Self { detector, batch, device: open.name })
-    }
-}
-
 /// What draws, counts and prints; an error within is one of standard output.
 fn session<'a>(
     args: &'a DetectArgs,
@@ -228,22 +206,4 @@ fn output_failed(error: &io::Error) -> anyhow::Result<ExitCode> {
         io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         _ => bail!("cannot write the results: {error}"),
     }
-}
-
-fn detector_config(args: &DetectArgs, batch: usize) -> MaskDetectorConfig {
-    let mut config = MaskDetectorConfig::default();
-    config.faces.input_size = args.input_size;
-    if let Some(layout) = args.prior_layout {
-        config.faces = config.faces.with_prior_layout(layout);
-    }
-    config.faces.postprocess.score_threshold = args.min_confidence;
-    config.faces.postprocess.iou_threshold = args.max_iou;
-    config.faces.postprocess.overlap_threshold = args.max_overlap;
-    config.faces.tiles = args.tiles;
-    config.faces.max_batch = batch;
-    config.faces.weights = WeightsSource::from(args.face_weights.as_deref());
-    config.faces.engine = args.engine;
-    config.masks.head = WeightsSource::from(args.head.as_deref());
-    config.masks.engine = args.engine;
-    config
 }

@@ -11,6 +11,8 @@ mod format;
 mod inputs;
 mod interrupt;
 mod manual;
+mod networks;
+mod new_files;
 mod output_images;
 mod pipeline;
 mod progress;
@@ -35,6 +37,7 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Detect(args) => detect::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man => manual::man_page(),
     };

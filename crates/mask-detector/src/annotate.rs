@@ -87,7 +87,9 @@ impl Annotator {
         for face in faces.iter().rev() {
             let text = match self.text {
                 LabelText::Full => {
-                    format!("{} {:.0}%", face.label(), 100.0 * face.label_probability())
+                    let track = face.track.map_or_else(String::new, |track| format!("#{track} "));
+                    let percent = 100.0 * face.label_probability();
+                    format!("{track}{} {percent:.0}%", face.label())
                 }
                 LabelText::Class => face.label().to_owned(),
                 LabelText::None => continue,
@@ -96,6 +98,15 @@ impl Annotator {
             let wanted = (face.bbox.width() / 7.0).clamp(short_side / 40.0, short_side / 12.0);
             let color = Rgb(class_color(&self.classes, face.label()));
             self.draw_label(image, face, &text, wanted.max(11.0), color);
+        }
+    }
+
+    /// Draws a line of text into the upper left corner, white on grey.
+    pub fn draw_caption(&self, image: &mut RgbImage, text: &str) {
+        let (width, height) = image.dimensions();
+        let size = (width.min(height) as f32 / 24.0).max(11.0);
+        if let Some(label) = self.fit(text, size, width, height) {
+            self.write_label(image, &label, [0, 0], text, Rgb([60, 60, 60]));
         }
     }
 
@@ -118,8 +129,20 @@ impl Annotator {
             None if top + box_height + label.height <= height => top + box_height,
             None => top.min(height - label.height),
         };
-        let background = Rect::at(x as i32, y as i32).of_size(label.width, label.height);
-        draw_filled_rect_mut(image, background, color);
+        self.write_label(image, &label, [x, y], text, color);
+    }
+
+    /// Writes a text on its background, whose upper left corner is given.
+    fn write_label(
+        &self,
+        image: &mut RgbImage,
+        label: &Label,
+        [x, y]: [u32; 2],
+        text: &str,
+        background: Rgb<u8>,
+    ) {
+        let area = Rect::at(x as i32, y as i32).of_size(label.width, label.height);
+        draw_filled_rect_mut(image, area, background);
         let (x, y) = ((x + label.padding) as i32, (y + label.padding) as i32);
         let white = Rgb([255, 255, 255]);
         draw_text_mut(image, white, x, y, PxScale::from(label.size), &self.font, text);
@@ -188,6 +211,7 @@ mod tests {
             class: 0,
             probabilities: vec![0.97],
             classes: [label.to_owned()].into(),
+            track: None,
         }
     }
 

@@ -22,9 +22,27 @@ pub struct FaceDetection {
     pub probabilities: Vec<f32>,
     /// Names of the classes, shared by all results of a detector.
     pub classes: Arc<[String]>,
+    /// The number of its track, where it is followed over frames.
+    pub track: Option<u64>,
 }
 
 impl FaceDetection {
+    /// A face that is in no track.
+    pub fn new(
+        bbox: BoundingBox,
+        score: f32,
+        class: usize,
+        probabilities: Vec<f32>,
+        classes: Arc<[String]>,
+    ) -> Self {
+        Self { bbox, score, class, probabilities, classes, track: None }
+    }
+
+    /// The face as part of a track.
+    pub fn in_track(self, track: u64) -> Self {
+        Self { track: Some(track), ..self }
+    }
+
     /// The name of the most probable class.
     pub fn label(&self) -> &str {
         self.classes.get(self.class).map_or("", String::as_str)
@@ -43,6 +61,7 @@ impl FaceDetection {
             confidence: self.score,
             label: self.label().to_owned(),
             probabilities: Probabilities(named.collect()),
+            track: self.track,
         }
     }
 }
@@ -65,6 +84,7 @@ mod tests {
             class: 1,
             probabilities: vec![0.25, 0.75],
             classes: ["a", "b"].map(str::to_owned).into(),
+            track: Some(7),
         };
         let text = serde_json::to_string(&face).unwrap();
         let record: FaceRecord = serde_json::from_str(&text).unwrap();

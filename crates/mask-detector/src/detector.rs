@@ -146,12 +146,7 @@ impl MaskDetector {
     }
 
     fn detection(&self, face: &Face, probabilities: Vec<f32>) -> FaceDetection {
-        FaceDetection {
-            bbox: face.bbox,
-            score: face.score,
-            class: argmax(&probabilities),
-            probabilities,
-            classes: Arc::clone(self.classes()),
-        }
+        let class = argmax(&probabilities);
+        FaceDetection::new(face.bbox, face.score, class, probabilities, Arc::clone(self.classes()))
     }
 }

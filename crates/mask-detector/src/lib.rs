@@ -22,6 +22,7 @@
 
 #[cfg(feature = "draw")]
 mod annotate;
+mod blur;
 mod builder;
 mod detection;
 mod detector;
@@ -30,6 +31,7 @@ mod error;
 
 #[cfg(feature = "draw")]
 pub use annotate::{Annotator, LabelText};
+pub use blur::blur_faces;
 pub use builder::MaskDetectorBuilder;
 pub use burn::tensor::Device;
 pub use detection::FaceDetection;

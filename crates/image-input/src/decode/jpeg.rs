@@ -23,6 +23,11 @@ const READ_AHEAD: usize = 16;
 /// is used here itself: first strictly, and again if that fails.
 pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Pixels, DecodeError> {
     let layout = Layout::of(bytes);
+    if !layout.is_common {
+        // zune-jpeg 0.5.15 panics on some: https://github.com/etemesi254/zune-image/pull/374 and
+        // https://github.com/etemesi254/zune-image/pull/376.
+        return Err(DecodeError::Unsupported("JPEG of unusual channels".to_owned()));
+    }
     let end = layout.end.unwrap_or(bytes.len());
     let mut data = bytes[..end].to_vec();
     // At an end marker even strict decoding takes zeros for what is missing; at the end of the data it
@@ -108,6 +113,8 @@ struct Layout {
     end: Option<usize>,
     is_progressive: bool,
     components: usize,
+    /// Whether the channels are one, three or four, of which none is finer than the first.
+    is_common: bool,
     /// Whether Huffman tables stand before the first scan.
     has_tables: bool,
     /// Where the first scan's marker begins.
@@ -121,7 +128,7 @@ impl Layout {
     /// Walks the markers and their lengths as in ITU-T T.81, annex B, up to the end of the image; what
     /// follows that, as phones append it, does not matter.
     fn of(bytes: &[u8]) -> Self {
-        let mut layout = Self::default();
+        let mut layout = Self { is_common: true, ..Self::default() };
         let mut at = 2;
         // Between segments: to the next marker, over fill bytes and entropy-coded data.
         while let Some(skip) =
@@ -152,6 +159,10 @@ impl Layout {
                 BASELINE_FRAME..=PROGRESSIVE_FRAME => {
                     layout.is_progressive = marker == PROGRESSIVE_FRAME;
                     layout.components = segment.get(5).copied().map_or(0, usize::from);
+                    // A header that is cut short is the decoder's to refuse.
+                    layout.is_common = segment.is_empty()
+                        || matches!(layout.components, 1 | 3 | 4)
+                            && is_common(&segment[6.min(segment.len())..]);
                 }
                 _ => {}
             }
@@ -183,6 +194,14 @@ impl Layout {
     fn is_refined(&self) -> bool {
         self.components > 0 && self.refined.len() == 2 * self.components
     }
+}
+
+/// Whether no channel of a frame's header has more samples than the first one.
+fn is_common(channels: &[u8]) -> bool {
+    // Each is its number, the samples across and down in half a byte each, and its table.
+    let samples = channels.chunks(3).filter_map(|channel| channel.get(1));
+    let first = samples.clone().next().copied().unwrap_or(0);
+    samples.copied().all(|other| other >> 4 <= first >> 4 && other & 0x0F <= first & 0x0F)
 }
 
 /// A segment with the typical Huffman tables of ITU-T T.81, annex K.3, which frames of motion JPEG

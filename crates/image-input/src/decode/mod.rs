@@ -216,7 +216,8 @@ fn pixels(
             let orientation = tiff::orientation(bytes);
             let decoded = match by_codec(bytes, format, options) {
                 Err(DecodeError::Unsupported(kind)) => {
-                    let image = tiff::decode(bytes).ok_or(DecodeError::Unsupported(kind))?;
+                    let image = tiff::decode(bytes, options);
+                    let image = image.ok_or(DecodeError::Unsupported(kind))??;
                     Pixels { image, orientation: None, damage: None }
                 }
                 decoded => decoded?,

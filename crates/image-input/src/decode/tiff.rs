@@ -9,6 +9,8 @@ use tiff::{
     tags::Tag,
 };
 
+use super::{DecodeError, DecodeOptions, check_size};
+
 /// The orientation, stored as any integer; `image` takes only SHORT.
 pub(super) fn orientation(bytes: &[u8]) -> Option<Orientation> {
     let mut decoder = Decoder::new(Cursor::new(bytes)).ok()?;
@@ -18,10 +20,30 @@ pub(super) fn orientation(bytes: &[u8]) -> Option<Orientation> {
 
 /// Decodes grey in floating point, and YCbCr whose colours are stored for every pixel; `None` if the file
 /// is of another kind.
-pub(super) fn decode(bytes: &[u8]) -> Option<DynamicImage> {
-    let mut decoder = Decoder::new(Cursor::new(bytes)).ok()?.with_limits(Limits::unlimited());
-    let ((width, height), color) = (decoder.dimensions().ok()?, decoder.colortype().ok()?);
-    let count = width as usize * height as usize;
+pub(super) fn decode(
+    bytes: &[u8],
+    options: &DecodeOptions,
+) -> Option<Result<DynamicImage, DecodeError>> {
+    let mut decoder = Decoder::new(Cursor::new(bytes)).ok()?;
+    let size = decoder.dimensions().ok()?;
+    if let Err(error) = check_size(size, options) {
+        return Some(Err(error));
+    }
+    // Any number of pixels up to that, of any number of channels that a file of this kind has.
+    let mut limits = Limits::unlimited();
+    let count = (size.0 as usize).saturating_mul(size.1 as usize);
+    limits.decoding_buffer_size = count.saturating_mul(MOST_BYTES_A_PIXEL);
+    pixels(decoder.with_limits(limits), size).map(Ok)
+}
+
+/// Of a grey pixel in double precision.
+const MOST_BYTES_A_PIXEL: usize = 8;
+
+fn pixels(
+    mut decoder: Decoder<Cursor<&[u8]>>,
+    (width, height): (u32, u32),
+) -> Option<DynamicImage> {
+    let (color, count) = (decoder.colortype().ok()?, width as usize * height as usize);
     match (color, decoder.read_image().ok()?) {
         (ColorType::Gray(_), DecodingResult::F32(values)) => grey(width, height, &values),
         (ColorType::Gray(_), DecodingResult::F64(values)) => {

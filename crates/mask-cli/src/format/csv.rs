@@ -62,7 +62,7 @@ impl<W: Write> Printer for Csv<W> {
 }
 
 /// The error below, with its kind, so that a closed pipe is known as one.
-fn io_error(error: csv::Error) -> io::Error {
+pub(crate) fn io_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),

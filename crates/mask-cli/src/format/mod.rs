@@ -6,6 +6,8 @@ mod table;
 
 use std::io;
 
+pub(crate) use csv::io_error;
+
 use detection_schema::ImageRecord;
 
 use crate::args::Format;

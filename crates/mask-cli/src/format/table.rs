@@ -84,6 +84,7 @@ mod tests {
             confidence: 0.5,
             label: label.to_owned(),
             probabilities: Probabilities::default(),
+            track: None,
         };
         let faces = vec![face("戴口罩"), face("mask")];
         let outcome = Outcome::Faces { width: 9, height: 9, faces, warning: None, drawn: None };

@@ -6,5 +6,6 @@ mod damaged;
 mod detect;
 mod inputs;
 mod selection;
+mod streams;
 mod support;
 mod watch;

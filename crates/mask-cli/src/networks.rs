@@ -1,0 +1,56 @@
+//! The networks as the arguments want them.
+
+use std::fmt::Display;
+
+use anyhow::Context;
+use mask_detector::{MaskDetectorConfig, OpenDevice, WeightsSource};
+
+use crate::args::DetectorArgs;
+
+/// Starts as many threads as are asked for.
+///
+/// # Errors
+/// If they cannot be started.
+pub(crate) fn start_threads(args: &DetectorArgs) -> anyhow::Result<()> {
+    if let Some(threads) = args.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
+        pool.build_global().context("cannot start the threads")?;
+    }
+    Ok(())
+}
+
+/// Opens the device; `report` hears why it is another than one might think.
+///
+/// # Errors
+/// If it cannot be opened.
+pub(crate) fn open_device(
+    args: &DetectorArgs,
+    report: impl FnOnce(&dyn Display),
+) -> anyhow::Result<OpenDevice> {
+    let open = args
+        .device
+        .open()
+        .map_err(|error| anyhow::anyhow!("{error}; try another --device, such as cpu"))?;
+    if let Some(reason) = &open.fallback {
+        report(&format_args!("running on the CPU: {reason}"));
+    }
+    Ok(open)
+}
+
+/// The networks' settings.
+pub(crate) fn config(args: &DetectorArgs) -> MaskDetectorConfig {
+    let mut config = MaskDetectorConfig::default();
+    config.faces.input_size = args.input_size;
+    if let Some(layout) = args.prior_layout {
+        config.faces = config.faces.with_prior_layout(layout);
+    }
+    config.faces.postprocess.score_threshold = args.min_confidence;
+    config.faces.postprocess.iou_threshold = args.max_iou;
+    config.faces.postprocess.overlap_threshold = args.max_overlap;
+    config.faces.tiles = args.tiles;
+    config.faces.weights = WeightsSource::from(args.face_weights.as_deref());
+    config.faces.engine = args.engine;
+    config.masks.head = WeightsSource::from(args.head.as_deref());
+    config.masks.engine = args.engine;
+    config
+}

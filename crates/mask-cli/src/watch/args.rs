@@ -1,0 +1,126 @@
+//! The arguments of `watch`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use mask_detector::ImageSize;
+
+use crate::args::DetectorArgs;
+
+pub(crate) const NOTES: &str = "\
+Exit status: 0 at the end of the source or after Ctrl-C, 1 if the source cannot be read, 2 for wrong \
+arguments.
+
+Examples:
+  mask-cli watch 0
+  mask-cli watch rtsp://user:password@camera/stream1 --format ndjson
+  mask-cli watch film.mp4 --output drawn.mp4 --blur
+  some-program | mask-cli watch --raw 640x480 --fps 25";
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// A video file, a camera (0, /dev/video0), a stream (rtsp://, rtmp://, http://, ...), or numbered
+    /// images (frames/%04d.jpg).
+    #[arg(required_unless_present = "raw")]
+    pub(crate) source: Option<String>,
+
+    /// Read frames from standard input: rows of RGB pixels, eight bits a channel, of this size.
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size, conflicts_with_all = ["source", "size", "start"])]
+    pub(crate) raw: Option<ImageSize>,
+
+    /// Frames a second on standard input.
+    #[arg(long, value_name = "N", default_value_t = 25.0, requires = "raw", value_parser = positive)]
+    pub(crate) fps: f64,
+
+    /// The ffmpeg program [default: the one on the PATH].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+
+    /// Only look at every so many-th frame.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) every: u32,
+
+    /// Look at no more than so many frames a second.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) max_fps: Option<f64>,
+
+    /// Begin so many seconds after the source's beginning.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = not_negative)]
+    pub(crate) start: f64,
+
+    /// End after so many seconds of the source.
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    pub(crate) duration: Option<f64>,
+
+    /// Scale frames to this size first.
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    pub(crate) size: Option<ImageSize>,
+
+    /// Take the newest frame and drop the others, as of cameras and streams, whatever the source is.
+    #[arg(long)]
+    pub(crate) live: bool,
+
+    /// After so many seconds without a new frame a stream is begun anew.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = positive)]
+    pub(crate) stall: f64,
+
+    /// End when a camera or stream is lost, instead of looking for it again.
+    #[arg(long)]
+    pub(crate) no_reconnect: bool,
+
+    /// Look for faces in every so many-th frame, and predict where they are between.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) detect_every: u32,
+
+    /// Form of the results on standard output, a frame at a time [default: none on a terminal, else
+    /// ndjson].
+    #[arg(short, long, value_enum)]
+    pub(crate) format: Option<StreamFormat>,
+
+    /// Write a video with boxes, labels, counts and clock; the sound of a file is kept.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Make faces unrecognisable in what is written.
+    #[arg(long)]
+    pub(crate) blur: bool,
+
+    /// Say at the end on standard error how many people there were, as on a terminal.
+    #[arg(long)]
+    pub(crate) summary: bool,
+
+    #[command(flatten)]
+    pub(crate) detector: DetectorArgs,
+}
+
+/// Form of the results of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StreamFormat {
+    /// One JSON object per frame, one per line.
+    Ndjson,
+    /// One row per face and frame, with a header.
+    Csv,
+}
+
+fn size(text: &str) -> Result<ImageSize, String> {
+    let sides = text.split_once('x').map(|(width, height)| (width.parse(), height.parse()));
+    match sides {
+        Some((Ok(width @ 1..=16384), Ok(height @ 1..=16384))) => Ok(ImageSize { width, height }),
+        _ => Err("give WIDTHxHEIGHT, such as 640x480".to_owned()),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err("give a number above 0".to_owned()),
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
+        _ => Err("give 0 or a number above it".to_owned()),
+    }
+}

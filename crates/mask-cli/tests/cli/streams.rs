@@ -1,0 +1,501 @@
+//! Videos, cameras and network streams. What needs ffmpeg is ignored unless asked for.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use image::{RgbImage, imageops};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{example, labels, mask_cli, records, stderr};
+
+/// A face that moves to the right over grey, at 256 x 192.
+fn scene(frame: u32) -> RgbImage {
+    scene_at(frame, 256, 192)
+}
+
+fn scene_at(frame: u32, width: u32, height: u32) -> RgbImage {
+    let photo = image::open(example("astronaut.jpg")).unwrap().into_rgb8();
+    let head = imageops::crop_imm(&photo, 140, 0, 200, 200).to_image();
+    let head = imageops::resize(&head, 160, 160, imageops::FilterType::Triangle);
+    let mut image = RgbImage::from_pixel(width, height, image::Rgb([120, 120, 120]));
+    imageops::replace(&mut image, &head, 10 + 2 * i64::from(frame), 16);
+    image
+}
+
+fn watch<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
+    mask_cli().arg("watch").args(arguments).output().unwrap()
+}
+
+/// Frames on standard input.
+fn watch_raw(arguments: &[&str], bytes: &[u8]) -> Output {
+    let mut child = mask_cli()
+        .args(["watch", "--raw", "256x192"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let bytes = bytes.to_vec();
+    // The program may end before it has read all.
+    let writer = thread::spawn(move || input.write_all(&bytes));
+    let output = child.wait_with_output().unwrap();
+    let _ = writer.join().unwrap();
+    output
+}
+
+fn raw_frames(count: u32) -> Vec<u8> {
+    (0..count).flat_map(|frame| scene(frame).into_raw()).collect()
+}
+
+fn tracks(record: &Value) -> Vec<u64> {
+    let faces = record["faces"].as_array().unwrap();
+    faces.iter().map(|face| face["track"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn frames_on_standard_input_are_followed() {
+    let output = watch_raw(&["--fps", "10", "--summary"], &raw_frames(8));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let records = records(&output);
+    assert_eq!(records.len(), 8);
+    for (at, record) in records.iter().enumerate() {
+        assert_eq!(record["source"], "-");
+        assert_eq!(record["frame"].as_u64(), Some(at as u64));
+        assert!((record["time"].as_f64().unwrap() - at as f64 / 10.0).abs() < 1e-9);
+        assert_eq!((record["width"].as_u64(), record["height"].as_u64()), (Some(256), Some(192)));
+        assert_eq!(labels(record), ["without_mask"], "{at}");
+        assert_eq!(tracks(record), [1], "{at}");
+    }
+    let left = |record: &Value| record["faces"][0]["box"]["x_min"].as_f64().unwrap();
+    assert!((left(&records[7]) - left(&records[0]) - 14.0).abs() < 4.0);
+    let summary = stderr(&output);
+    assert!(summary.contains("1 people (") && summary.contains("1 without_mask"), "{summary}");
+}
+
+#[test]
+fn faces_are_looked_for_in_some_frames_and_predicted_between() {
+    let output = watch_raw(&["--detect-every", "3"], &raw_frames(7));
+    let records = records(&output);
+    assert_eq!(records.iter().map(|record| tracks(record).len()).sum::<usize>(), 7);
+    let left = |record: &Value| record["faces"][0]["box"]["x_min"].as_f64().unwrap();
+    // Looked at in frames 0, 3 and 6; in 5 it is where its way leads.
+    assert!((left(&records[5]) - left(&records[0]) - 10.0).abs() < 5.0);
+}
+
+#[test]
+fn rows_of_csv_and_every_so_many_frames() {
+    let output =
+        watch_raw(&["--format", "csv", "--every", "2", "--duration", "0.2"], &raw_frames(9));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("source,frame,time,track,x_min,"), "{text}");
+    // Of 25 a second.
+    let numbers: Vec<&str> =
+        lines[1..].iter().map(|line| line.split(',').nth(1).unwrap()).collect();
+    assert_eq!(numbers, ["0", "2", "4"]);
+}
+
+#[test]
+fn wrong_sources_cost_a_line() {
+    let whole = raw_frames(2);
+    let output = watch_raw(&[], &whole[..whole.len() - 5]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(records(&output).len(), 1);
+    assert!(stderr(&output).contains("standard input ended within frame 1"), "{}", stderr(&output));
+    for (arguments, words) in [
+        (vec!["-"], "say --raw WIDTHxHEIGHT instead of -"),
+        (vec!["absent.mp4"], "absent.mp4: no such file"),
+        (vec!["gopher://a"], "the schemes of streams are rtsp://"),
+        (vec!["--ffmpeg", "/absent/ffmpeg", "0"], "apt install ffmpeg"),
+        (vec!["--raw", "0x9"], "give WIDTHxHEIGHT, such as 640x480"),
+    ] {
+        let output = watch(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+/// Runs ffmpeg.
+fn ffmpeg(arguments: &[&str]) {
+    let output =
+        Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Numbered images of the scene.
+fn images(folder: &TempDir, count: u32, width: u32, height: u32) -> String {
+    for frame in 0..count {
+        let name = format!("{width}-{frame:03}.png");
+        scene_at(frame, width, height).save(folder.path().join(name)).unwrap();
+    }
+    folder.path().join(format!("{width}-%03d.png")).display().to_string()
+}
+
+fn path_of(folder: &TempDir, name: &str) -> String {
+    folder.path().join(name).display().to_string()
+}
+
+/// A video's streams, as `kind,width,height`, and its seconds.
+fn probe(path: &Path) -> (Vec<String>, f64) {
+    let ask = |entries: &str| {
+        let output = Command::new("ffprobe")
+            .args(["-v", "error", "-of", "csv=p=0", "-show_entries", entries])
+            .arg(path)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let streams = ask("stream=codec_type,width,height");
+    let seconds = ask("format=duration").trim().parse().unwrap();
+    (streams.lines().map(|line| line.trim_end_matches(',').to_owned()).collect(), seconds)
+}
+
+#[test]
+#[ignore = "needs ffmpeg"]
+fn videos_of_every_kind_are_read_frame_by_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = images(&folder, 10, 256, 192);
+    let odd = images(&folder, 10, 255, 191);
+    let path = |name: &str| path_of(&folder, name);
+    let from = |images: &str, rest: &[&str]| {
+        ffmpeg(&[&["-framerate", "25", "-i", images][..], rest].concat());
+    };
+    from(&scene, &["-c:v", "libx264", "-pix_fmt", "yuv420p", &path("h264.mp4")]);
+    from(&scene, &["-c:v", "mjpeg", "-q:v", "3", &path("mjpeg.avi")]);
+    from(&odd, &["-c:v", "libx264", "-pix_fmt", "yuv444p", &path("odd.mkv")]);
+    // As phones record: lying, with a note which way is up.
+    from(
+        &scene,
+        &["-vf", "transpose=2", "-c:v", "libx264", "-pix_fmt", "yuv420p", &path("lying.mp4")],
+    );
+    let turned = path("turned.mp4");
+    ffmpeg(&["-i", &path("lying.mp4"), "-c", "copy", "-metadata:s:v", "rotate=270", &turned]);
+    // Frames 5 to 9 last twice as long.
+    let slower = "setpts='if(lt(N,5),N,5+2*(N-5))/25/TB'";
+    let vfr = path("vfr.mkv");
+    from(
+        &scene,
+        &[
+            "-vf",
+            slower,
+            "-fps_mode",
+            "passthrough",
+            "-c:v",
+            "libx264",
+            "-pix_fmt",
+            "yuv420p",
+            &vfr,
+        ],
+    );
+    let even: Vec<f64> = (0..10).map(|frame| f64::from(frame) / 25.0).collect();
+    let uneven: Vec<f64> =
+        (0..10).map(|n| f64::from(if n < 5 { n } else { 2 * n - 5 }) / 25.0).collect();
+    for (name, width, height, times) in [
+        ("h264.mp4", 256, 192, &even),
+        ("mjpeg.avi", 256, 192, &even),
+        ("odd.mkv", 255, 191, &even),
+        ("turned.mp4", 256, 192, &even),
+        ("vfr.mkv", 256, 192, &uneven),
+        ("256-%03d.png", 256, 192, &even),
+    ] {
+        let output = watch([path(name)]);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
+        let records = records(&output);
+        assert_eq!(records.len(), 10, "{name}");
+        for (record, time) in records.iter().zip(times) {
+            let size = (record["width"].as_u64(), record["height"].as_u64());
+            assert_eq!(size, (Some(width), Some(height)), "{name}");
+            let difference = record["time"].as_f64().unwrap() - time;
+            assert!(difference.abs() < 0.002, "{name}: {record}");
+            assert_eq!((labels(record), tracks(record)), (vec!["without_mask"], vec![1]), "{name}");
+        }
+    }
+    let cut = watch([
+        path("h264.mp4").as_str(),
+        "--start",
+        "0.12",
+        "--max-fps",
+        "12.5",
+        "--size",
+        "128x96",
+    ]);
+    let cut = records(&cut);
+    let times: Vec<f64> = cut.iter().map(|record| record["time"].as_f64().unwrap()).collect();
+    assert_eq!(times.len(), 4, "{times:?}");
+    assert!((times[0] - 0.12).abs() < 0.002 && (times[3] - 0.36).abs() < 0.002, "{times:?}");
+    assert_eq!(cut[0]["width"].as_u64(), Some(128));
+    fs::write(folder.path().join("broken.mp4"), [7; 5000]).unwrap();
+    let broken = watch([path("broken.mp4")]);
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(stderr(&broken).contains("broken.mp4: "), "{}", stderr(&broken));
+}
+
+#[test]
+#[ignore = "needs ffmpeg"]
+fn the_size_may_change_in_mid_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut whole = Vec::new();
+    for (width, height) in [(256, 192), (640, 360)] {
+        let images = images(&folder, 6, width, height);
+        let part = path_of(&folder, "part.ts");
+        ffmpeg(&["-i", &images, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "mpegts", &part]);
+        whole.extend(fs::read(&part).unwrap());
+    }
+    let path = folder.path().join("both.ts");
+    fs::write(&path, whole).unwrap();
+    let drawn = folder.path().join("drawn.mp4");
+    let output = watch([path.as_path(), Path::new("--output"), &drawn]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let records = records(&output);
+    let widths: Vec<_> = records.iter().map(|record| record["width"].as_u64().unwrap()).collect();
+    assert_eq!(widths, [[256; 6], [640; 6]].concat());
+    // What is written keeps its size.
+    assert_eq!(probe(&drawn).0, ["video,256,192"]);
+}
+
+#[test]
+#[ignore = "needs ffmpeg"]
+fn drawn_videos_keep_time_and_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(&folder, 30, 255, 191);
+    let path = path_of(&folder, "spoken.mp4");
+    ffmpeg(&[
+        "-framerate",
+        "25",
+        "-i",
+        &images,
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=d=1.2",
+        "-c:v",
+        "libx264",
+        "-pix_fmt",
+        "yuv444p",
+        "-c:a",
+        "aac",
+        &path,
+    ]);
+    let drawn = folder.path().join("drawn.mp4");
+    let output = watch([Path::new(&path), Path::new("--output"), &drawn, Path::new("--blur")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(records(&output).iter().all(|record| labels(record) == ["without_mask"]));
+    let (streams, seconds) = probe(&drawn);
+    assert_eq!(streams, ["video,256,192", "audio"]);
+    assert!((seconds - 1.2).abs() < 0.1, "{seconds}");
+    // Nobody is recognised, nor found, in what was written.
+    let frame = folder.path().join("frame.png");
+    ffmpeg(&[
+        "-ss",
+        "0.6",
+        "-i",
+        &drawn.display().to_string(),
+        "-frames:v",
+        "1",
+        &frame.display().to_string(),
+    ]);
+    let found = mask_cli().arg("detect").arg(&frame).output().unwrap();
+    assert_eq!(labels(&records(&found)[0]), Vec::<&str>::new());
+    // Nothing half-written stays, and the source is not written over.
+    let names: Vec<PathBuf> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().contains("partial")));
+    let over = watch([path.as_str(), "--output", &path]);
+    assert_eq!(over.status.code(), Some(2));
+    assert!(stderr(&over).contains("would be overwritten"));
+}
+
+/// A camera that serves motion JPEG over HTTP, as they do.
+struct Camera {
+    address: String,
+    stop: Arc<AtomicBool>,
+}
+
+impl Camera {
+    /// For each visitor in turn, what `show` sends before it closes the connection.
+    fn new(show: impl Fn(usize, &mut Visitor) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/video", listener.local_addr().unwrap());
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        thread::spawn(move || {
+            for (number, connection) in listener.incoming().map_while(Result::ok).enumerate() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let mut visitor = Visitor { connection, gone: false };
+                let mut request = [0; 4096];
+                let _ = visitor.connection.read(&mut request);
+                visitor.send(
+                    b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=f\r\n\r\n",
+                );
+                show(number, &mut visitor);
+            }
+        });
+        Self { address, stop }
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Visitor {
+    connection: TcpStream,
+    gone: bool,
+}
+
+impl Visitor {
+    fn send(&mut self, bytes: &[u8]) {
+        self.gone |= self.connection.write_all(bytes).is_err();
+    }
+
+    fn frame(&mut self, image: &RgbImage) {
+        let mut jpeg = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+        let jpeg = jpeg.into_inner();
+        let length = jpeg.len();
+        self.send(
+            format!("--f\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n")
+                .as_bytes(),
+        );
+        self.send(&jpeg);
+        self.send(b"\r\n");
+        thread::sleep(Duration::from_millis(40));
+    }
+
+    /// Keeps the connection, but sends nothing, until the other side gives up.
+    fn wait(&mut self) {
+        self.connection.set_read_timeout(None).unwrap();
+        let _ = self.connection.read(&mut [0; 1]);
+    }
+}
+
+/// What takes longer never comes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Watches a camera until `enough` of its output, then ends it as a service is ended.
+fn watch_camera(
+    address: &str,
+    arguments: &[&str],
+    enough: impl Fn(&str) -> bool,
+) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, err) = (folder.path().join("out"), folder.path().join("err"));
+    let mut child = mask_cli()
+        .args(["watch", address, "--summary"])
+        .args(arguments)
+        .stdout(fs::File::create(&out).unwrap())
+        .stderr(fs::File::create(&err).unwrap())
+        .spawn()
+        .unwrap();
+    let read = |path: &Path| fs::read_to_string(path).unwrap();
+    let started = Instant::now();
+    while !enough(&format!("{}{}", read(&out), read(&err))) {
+        assert!(child.try_wait().unwrap().is_none(), "{}", read(&err));
+        if started.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("{}", read(&err));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", read(&err));
+    (read(&out), read(&err))
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "needs ffmpeg"]
+fn a_camera_that_is_lost_is_looked_for_again() {
+    let camera = Camera::new(|number, visitor| {
+        let frames = if number < 5 { 10 } else { 10_000 };
+        (0..frames)
+            .take_while(|frame| {
+                visitor.frame(&scene(frame % 20));
+                !visitor.gone
+            })
+            .for_each(drop);
+    });
+    let backs = |text: &str| text.matches(": back\n").count();
+    let address = camera.address.as_str();
+    let (out, err) = watch_camera(address, &[], |text| backs(text) >= 5);
+    assert_eq!(err.matches("; trying again in 1 s\n").count(), 5, "{err}");
+    // Frames and times go on.
+    let records: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(records.len() > 20);
+    for pair in records.windows(2) {
+        assert!(pair[0]["frame"].as_u64() < pair[1]["frame"].as_u64(), "{pair:?}");
+        assert!(pair[0]["time"].as_f64() <= pair[1]["time"].as_f64(), "{pair:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "needs ffmpeg"]
+fn of_a_camera_the_newest_frame_counts() {
+    // Far more frames than the networks can take at this size, and then none.
+    let camera = Camera::new(|_, visitor| {
+        for frame in 0..60 {
+            visitor.frame(&scene(frame % 30));
+        }
+        visitor.wait();
+    });
+    let arguments = ["--input-size", "long:1600", "--stall", "600", "--format", "ndjson"];
+    let number = |line: &str| -> Option<usize> {
+        line.split("\"frame\":").nth(1)?.split(',').next()?.parse().ok()
+    };
+    // ffmpeg keeps the last frames until others come.
+    let (out, err) = watch_camera(&camera.address, &arguments, |text| {
+        text.lines().filter_map(number).any(|number| number >= 55)
+    });
+    let (count, last) = (out.lines().count(), out.lines().filter_map(number).next_back().unwrap());
+    assert!(count < 50, "{count}");
+    assert!(err.contains(&format!("{} dropped", last + 1 - count)), "{err}");
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "needs ffmpeg"]
+fn a_camera_that_hangs_or_freezes_is_noticed() {
+    let camera = Camera::new(|number, visitor| match number {
+        // Hangs.
+        0 => {
+            (0..10).for_each(|frame| visitor.frame(&scene(frame)));
+            visitor.wait();
+        }
+        // Freezes, and moves again.
+        _ => {
+            (0..60).for_each(|_| visitor.frame(&scene(3)));
+            (0..1000)
+                .take_while(|frame| {
+                    visitor.frame(&scene(frame % 20));
+                    !visitor.gone
+                })
+                .for_each(drop);
+        }
+    });
+    let (_, err) =
+        watch_camera(&camera.address, &["--stall", "1"], |text| text.contains("moves again"));
+    let at = |words: &str| err.find(words).unwrap_or_else(|| panic!("{words}: {err}"));
+    assert!(at("no frame for 1 s; trying again") < at(": back"));
+    assert!(at(": back") < at("the picture has been the same for 1 s"));
+    assert!(at("the picture has been the same") < at("the picture moves again"));
+}

@@ -1,0 +1,179 @@
+//! The people in the frames of a source.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use geometry::ImageSize;
+use image::RgbImage;
+use mask_detector::{DetectError, Face, FaceDetection, ImageView, MaskDetector};
+use mask_track::{
+    Ended, LabelVote, Observation, Track, Tracker, TrackerConfig, TrackerUpdate, VoteConfig,
+};
+
+/// How people are followed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AnalysisConfig {
+    /// Faces are looked for in every so many-th frame, and predicted between. Default: 1.
+    pub detect_every: u32,
+    /// How faces become tracks. The detector's own threshold must not be above
+    /// [`TrackerConfig::doubtful`].
+    pub tracker: TrackerConfig,
+    /// How a track gets its label.
+    pub vote: VoteConfig,
+    /// Seconds after which a track whose label is settled is classified again.
+    pub refresh: f64,
+}
+
+impl Default for AnalysisConfig {
+    fn default() -> Self {
+        Self {
+            detect_every: 1,
+            tracker: TrackerConfig::default(),
+            vote: VoteConfig::default(),
+            refresh: 1.0,
+        }
+    }
+}
+
+/// How many different people there were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct People {
+    /// Of each class those who are gone, by the label that they had last.
+    pub gone: Vec<u64>,
+    /// Of each class those who are there.
+    pub present: Vec<u64>,
+}
+
+impl People {
+    /// Of each class all.
+    pub fn all(&self) -> Vec<u64> {
+        self.gone.iter().zip(&self.present).map(|(gone, present)| gone + present).collect()
+    }
+}
+
+/// Finds, follows and counts the people of a source, frame by frame.
+pub struct Analysis<'a> {
+    detector: &'a MaskDetector,
+    config: AnalysisConfig,
+    tracker: Tracker,
+    votes: BTreeMap<u64, LabelVote>,
+    gone: Vec<u64>,
+    frames: u64,
+    classified: u64,
+}
+
+impl<'a> Analysis<'a> {
+    /// Nobody yet.
+    pub fn new(detector: &'a MaskDetector, config: AnalysisConfig) -> Self {
+        Self {
+            detector,
+            config,
+            tracker: Tracker::new(config.tracker),
+            votes: BTreeMap::new(),
+            gone: vec![0; detector.classes().len()],
+            frames: 0,
+            classified: 0,
+        }
+    }
+
+    /// The faces of the people who are followed, by the numbers of their tracks. `time` is in seconds and
+    /// must not go back.
+    ///
+    /// # Errors
+    /// If the networks fail.
+    pub fn process(
+        &mut self,
+        image: &RgbImage,
+        time: f64,
+    ) -> Result<Vec<FaceDetection>, DetectError> {
+        let looks = self.frames.is_multiple_of(u64::from(self.config.detect_every.max(1)));
+        self.frames += 1;
+        let (update, faces) = if looks {
+            let faces = self.detector.find_faces(&[ImageView::from(image)])?;
+            let faces = faces.into_iter().next().unwrap_or_default();
+            let observations: Vec<Observation> = faces
+                .iter()
+                .map(|face| Observation { bbox: face.bbox, confidence: face.score })
+                .collect();
+            (self.tracker.update(time, &observations), faces)
+        } else {
+            (self.tracker.predict(time), Vec::new())
+        };
+        self.classify(image, time, &update, &faces)?;
+        self.forget(&update.ended);
+        Ok(self.faces(&update.tracks, &faces, image))
+    }
+
+    /// How many different people there were.
+    pub fn people(&self) -> People {
+        let mut present = vec![0; self.gone.len()];
+        for label in self.votes.values().filter_map(LabelVote::label) {
+            present[label] += 1;
+        }
+        People { gone: self.gone.clone(), present }
+    }
+
+    /// How often the classifier looked at a face.
+    pub fn classified(&self) -> u64 {
+        self.classified
+    }
+
+    /// Asks the classifier about tracks that are new, in doubt, or were not looked at for some time.
+    fn classify(
+        &mut self,
+        image: &RgbImage,
+        time: f64,
+        update: &TrackerUpdate,
+        faces: &[Face],
+    ) -> Result<(), DetectError> {
+        let asks = |track: &&Track| match self.votes.get(&track.id) {
+            Some(vote) => !vote.is_settled() || time - vote.time() >= self.config.refresh,
+            None => true,
+        };
+        let asked: Vec<(u64, Face)> = update
+            .tracks
+            .iter()
+            .filter(asks)
+            .filter_map(|track| Some((track.id, *faces.get(track.observation?)?)))
+            .collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let wanted = vec![asked.iter().map(|(_, face)| *face).collect::<Vec<_>>()];
+        let answers = self.detector.classify_faces(&[ImageView::from(image)], &wanted)?;
+        self.classified += asked.len() as u64;
+        for ((track, _), face) in asked.iter().zip(answers.into_iter().flatten()) {
+            let classes = face.probabilities.len();
+            let vote = self.votes.entry(*track);
+            vote.or_insert_with(|| LabelVote::new(self.config.vote, classes))
+                .add(time, &face.probabilities);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, ended: &[Ended]) {
+        for track in ended {
+            if let Some(label) = self.votes.remove(&track.id).and_then(|vote| vote.label()) {
+                self.gone[label] += 1;
+            }
+        }
+    }
+
+    fn faces(&self, tracks: &[Track], found: &[Face], image: &RgbImage) -> Vec<FaceDetection> {
+        let (width, height) = image.dimensions();
+        let size = ImageSize { width, height };
+        let face = |track: &Track| {
+            let vote = self.votes.get(&track.id)?;
+            let bbox = match track.observation.and_then(|at| found.get(at)) {
+                Some(face) => face.bbox,
+                None => track.bbox.clamp(size),
+            };
+            // Somebody may leave the picture between two looks.
+            let is_inside = bbox.width() >= 1.0 && bbox.height() >= 1.0;
+            let classes = Arc::clone(self.detector.classes());
+            let (label, shares) = (vote.label()?, vote.shares());
+            let face = FaceDetection::new(bbox, track.confidence, label, shares, classes);
+            is_inside.then(|| face.in_track(track.id))
+        };
+        tracks.iter().filter_map(face).collect()
+    }
+}

@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod analysis;
+mod error;
+mod feed;
+mod ffmpeg;
+mod frames;
+mod source;
+mod writer;
+
+pub use analysis::{Analysis, AnalysisConfig, People};
+pub use error::StreamError;
+pub use feed::{Feed, FeedConfig, FeedEvent};
+pub use ffmpeg::Ffmpeg;
+pub use frames::{Frame, FrameSelection};
+pub use source::{RawFormat, Source};
+pub use writer::VideoWriter;
