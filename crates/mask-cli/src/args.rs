@@ -64,6 +64,10 @@ pub(crate) struct DetectArgs {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Make faces unrecognisable in what is drawn, those below the minimum confidence, too.
+    #[arg(long, requires = "output", conflicts_with_all = ["crops", "save_labels"])]
+    pub(crate) blur: bool,
+
     /// Width of the drawn lines in pixels [default: what suits the image].
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) line_width: Option<u32>,

@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use image_input::DecodeOptions;
 use mask_detector::{Annotator, MaskDetector};
+use mask_track::TrackerConfig;
 
 use crate::{
     args::{DetectArgs, Format},
@@ -69,6 +70,12 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     let batch = args.batch.map_or(if one_by_one { 1 } else { 8 }, usize::from);
     let mut config = networks::config(&args.detector);
     config.faces.max_batch = batch;
+    let min_confidence = args.detector.min_confidence;
+    if args.blur {
+        // Nobody is to be recognised, whether the network is sure or not.
+        config.faces.postprocess.score_threshold =
+            min_confidence.min(TrackerConfig::default().doubtful);
+    }
     let detector = MaskDetector::new(config, &open.device)?;
     let load = loading.elapsed();
     let mut session = match session(args, &detector, progress)? {
@@ -95,7 +102,9 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         let (to_session, detected) = sync_channel(batch);
         let (detector, interrupt) = (&detector, &interrupt);
         scope.spawn(|| decode_all(inputs, &options, interrupt, to_networks));
-        scope.spawn(move || detect_all(detector, &decoded, batch, interrupt, &to_session));
+        scope.spawn(move || {
+            detect_all(detector, &decoded, batch, min_confidence, interrupt, &to_session);
+        });
         let result = session.finish_all(detected);
         // A reader may have gone while no file comes.
         over.store(true, Ordering::Relaxed);
@@ -188,6 +197,7 @@ fn session<'a>(
     let format = args.format.unwrap_or(default_format);
     Ok(printer(format, classes, io::stdout().lock()).map(|printer| Session {
         annotator,
+        blur: args.blur,
         selection,
         drawn: args.output.as_deref(),
         crops: args.crops.as_deref(),

@@ -11,7 +11,7 @@ use std::{
 
 use image::RgbImage;
 use image_input::{DecodeError, DecodeOptions, ImageView, decode, decode_file};
-use mask_detector::{FaceDetection, MaskDetector};
+use mask_detector::{BoundingBox, FaceDetection, MaskDetector};
 
 use crate::{
     inputs::{Input, STDIN_NAME},
@@ -132,14 +132,18 @@ pub(crate) struct Finished {
 pub(crate) struct Searched {
     pub(crate) image: RgbImage,
     pub(crate) faces: Vec<FaceDetection>,
+    /// Every box that was found, also of less confidence.
+    pub(crate) regions: Vec<BoundingBox>,
     _in_flight: Share,
 }
 
-/// Runs the networks on the decoded inputs, a batch at a time, until they end or Ctrl-C is pressed.
+/// Runs the networks on the decoded inputs, of which faces below `min_confidence` are only regions, a batch at a
+/// time, until they end or Ctrl-C is pressed.
 pub(crate) fn detect_all(
     detector: &MaskDetector,
     decoded: &Receiver<Decoded>,
     batch: usize,
+    min_confidence: f32,
     interrupt: &Interrupt,
     sender: &SyncSender<Finished>,
 ) {
@@ -156,16 +160,25 @@ pub(crate) fn detect_all(
         let start = Instant::now();
         let found = detector.find_faces(&images);
         let faces_time = start.elapsed();
-        let classified = found.and_then(|faces| detector.classify_faces(&images, &faces));
+        let mut regions = Vec::new();
+        let classified = found.and_then(|mut faces| {
+            for faces in &mut faces {
+                regions.push(faces.iter().map(|face| face.bbox).collect());
+                faces.retain(|face| face.score >= min_confidence);
+            }
+            detector.classify_faces(&images, &faces)
+        });
         let mut stages = StageTimes { faces: faces_time, masks: start.elapsed() - faces_time };
         let mut faces = match classified {
             Ok(faces) => faces.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
             Err(error) => vec![Err(error.to_string()); images.len()].into_iter(),
         };
+        let mut regions = regions.into_iter();
         for Decoded { path, name, image, warning, time } in batch {
             let result = image.and_then(|(image, share)| {
                 let faces = faces.next().unwrap_or_else(|| Ok(Vec::new()))?;
-                Ok(Searched { image, faces, _in_flight: share })
+                let regions = regions.next().unwrap_or_default();
+                Ok(Searched { image, faces, regions, _in_flight: share })
             });
             let stages = std::mem::take(&mut stages);
             let finished = Finished { path, name, result, warning, decode: time, stages };

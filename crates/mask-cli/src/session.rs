@@ -10,7 +10,7 @@ use std::{
 use annotations::{AnnotatedImage, AnnotatedObject};
 use detection_schema::{ImageRecord, Outcome};
 use image::RgbImage;
-use mask_detector::{Annotator, FaceDetection};
+use mask_detector::{Annotator, BoundingBox, FaceDetection, blur_faces};
 
 use crate::{
     format::Printer,
@@ -40,6 +40,8 @@ fn annotated(path: &Path, faces: &[FaceDetection]) -> AnnotatedImage {
 /// What lasts over all images.
 pub(crate) struct Session<'a> {
     pub(crate) annotator: Annotator,
+    /// Whether faces are made unrecognisable in drawn images.
+    pub(crate) blur: bool,
     pub(crate) selection: Selection,
     /// Where drawn images go.
     pub(crate) drawn: Option<&'a Path>,
@@ -65,11 +67,11 @@ impl Session<'_> {
             self.timing.decode += decode;
             self.timing.stages += stages;
             self.timing.images += usize::from(result.is_ok());
-            let result = result.and_then(|Searched { image, mut faces, .. }| {
+            let result = result.and_then(|Searched { image, mut faces, regions, .. }| {
                 self.found |= self.selection.apply(&mut faces);
                 let (width, height) = image.dimensions();
                 let drawn = match &name {
-                    Some(name) => self.write(image, &faces, name),
+                    Some(name) => self.write(image, &faces, regions, name),
                     None => Ok(None),
                 };
                 let drawn = drawn.map_err(|error| format!("{error:#}"))?;
@@ -99,6 +101,7 @@ impl Session<'_> {
         &mut self,
         mut image: RgbImage,
         faces: &[FaceDetection],
+        regions: Vec<BoundingBox>,
         name: &Path,
     ) -> anyhow::Result<Option<PathBuf>> {
         let start = Instant::now();
@@ -107,6 +110,9 @@ impl Session<'_> {
         }
         let drawn = self.drawn.map(|folder| folder.join(name));
         if let Some(target) = &drawn {
+            if self.blur {
+                blur_faces(&mut image, regions);
+            }
             self.annotator.draw(&mut image, faces);
             output_images::write(&image, target)?;
         }

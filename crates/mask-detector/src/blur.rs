@@ -12,13 +12,18 @@ const PATCHES: u32 = 6;
 /// Hair and chin belong to a face, too.
 const MARGIN: Crop = Crop { margin: 0.15, square: false };
 
-/// Replaces every face by a few patches of its mean colours, which cannot be undone.
+/// Replaces every face by a few patches of its mean colours, which cannot be undone. What lies outside the
+/// image is passed over.
 pub fn blur_faces(image: &mut RgbImage, faces: impl IntoIterator<Item = BoundingBox>) {
     let (width, height) = image.dimensions();
     let size = ImageSize { width, height };
     // Of all faces before any is replaced, so that they do not depend on each other's order.
     let original = image.clone();
     for bbox in faces {
+        let bbox = bbox.clamp(size);
+        if bbox.area() <= 0.0 {
+            continue;
+        }
         let rect = MARGIN.region(&bbox, size).enclosing_rect(size);
         let patch = rect.width.max(rect.height).div_ceil(PATCHES).max(1);
         let (columns, rows) = (rect.width.div_ceil(patch), rect.height.div_ceil(patch));

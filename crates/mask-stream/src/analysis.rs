@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use geometry::ImageSize;
+use geometry::{BoundingBox, ImageSize};
 use image::RgbImage;
 use mask_detector::{DetectError, Face, FaceDetection, ImageView, MaskDetector};
 use mask_track::{
@@ -57,6 +57,8 @@ pub struct Analysis<'a> {
     tracker: Tracker,
     votes: BTreeMap<u64, LabelVote>,
     gone: Vec<u64>,
+    /// The boxes of the last frame, sure or not.
+    found: Vec<BoundingBox>,
     frames: u64,
     classified: u64,
 }
@@ -70,6 +72,7 @@ impl<'a> Analysis<'a> {
             tracker: Tracker::new(config.tracker),
             votes: BTreeMap::new(),
             gone: vec![0; detector.classes().len()],
+            found: Vec::new(),
             frames: 0,
             classified: 0,
         }
@@ -98,6 +101,7 @@ impl<'a> Analysis<'a> {
         } else {
             (self.tracker.predict(time), Vec::new())
         };
+        self.found = faces.iter().map(|face| face.bbox).collect();
         self.classify(image, time, &update, &faces)?;
         self.forget(&update.ended);
         Ok(self.faces(&update.tracks, &faces, image))
@@ -110,6 +114,12 @@ impl<'a> Analysis<'a> {
             present[label] += 1;
         }
         People { gone: self.gone.clone(), present }
+    }
+
+    /// Where a face may be in the last frame: every box that was found in it, sure or not, and where those are
+    /// who were there a moment ago.
+    pub fn regions(&self) -> Vec<BoundingBox> {
+        self.found.iter().copied().chain(self.tracker.boxes()).collect()
     }
 
     /// How often the classifier looked at a face.

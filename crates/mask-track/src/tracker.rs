@@ -209,6 +209,11 @@ impl Tracker {
         TrackerUpdate { tracks: self.shown(|followed| followed.state == State::Tracked), ended }
     }
 
+    /// Where everything is that is followed: also tracks that are lost, as predicted, or have but one box.
+    pub fn boxes(&self) -> impl Iterator<Item = BoundingBox> + '_ {
+        self.followed.iter().map(|followed| followed.moving.bbox())
+    }
+
     /// Ends all tracks, as at the end of a video.
     pub fn finish(&mut self) -> Vec<Ended> {
         let mut ended = Vec::new();

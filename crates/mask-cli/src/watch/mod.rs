@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use detection_schema::FrameRecord;
-use mask_detector::{Annotator, FaceDetection, MaskDetector, blur_faces};
+use mask_detector::{Annotator, BoundingBox, FaceDetection, MaskDetector, blur_faces};
 use mask_stream::{
     Analysis, AnalysisConfig, Feed, FeedConfig, FeedEvent, Ffmpeg, Frame, FrameSelection,
     RawFormat, Source, VideoWriter,
@@ -101,7 +101,9 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
                 }
                 let (age, time) = (frame.arrived.elapsed(), frame.time);
                 if let Some(video) = &mut video {
-                    video.write(frame, &faces, feed.rate(), &present(classes, &people))?;
+                    let blurred = if args.blur { analysis.regions() } else { Vec::new() };
+                    let text = present(classes, &people);
+                    video.write(frame, &faces, blurred, feed.rate(), &text)?;
                 }
                 let duration = feed.duration().filter(|_| !feed.is_live());
                 let part = duration.map(|duration| (time / duration).clamp(0.0, 1.0));
@@ -221,13 +223,12 @@ impl<'a> Video<'a> {
         &mut self,
         frame: Frame,
         faces: &[FaceDetection],
+        blurred: Vec<BoundingBox>,
         rate: Option<f64>,
         people: &str,
     ) -> anyhow::Result<()> {
         let Frame { mut image, time, .. } = frame;
-        if self.args.blur {
-            blur_faces(&mut image, faces.iter().map(|face| face.bbox));
-        }
+        blur_faces(&mut image, blurred);
         self.annotator.draw(&mut image, faces);
         self.annotator.draw_caption(&mut image, &format!("{}  {people}", clock(time)));
         match &mut self.writer {

@@ -106,6 +106,37 @@ fn labels_are_saved_for_correction_by_hand() {
 }
 
 #[test]
+fn faces_can_be_made_unrecognisable() {
+    let folder = tempfile::tempdir().unwrap();
+    let photo = example("astronaut.jpg");
+    // Also those that are not reported.
+    for arguments in [vec![], vec!["--only", "with_mask"], vec!["--min-confidence", "1"]] {
+        let output = mask_cli()
+            .args(["detect", "--blur", "--labels", "none", "--output"])
+            .arg(folder.path())
+            .args(&arguments)
+            .arg(&photo)
+            .output()
+            .unwrap();
+        assert_eq!(
+            records(&output)[0]["faces"].as_array().unwrap().len(),
+            usize::from(arguments.is_empty())
+        );
+        let drawn = folder.path().join("astronaut.jpg");
+        let again = detect([&drawn]);
+        assert_eq!(labels(&records(&again)[0]), Vec::<&str>::new(), "{arguments:?}");
+        let (before, after) =
+            (image::open(&photo).unwrap().into_rgb8(), image::open(&drawn).unwrap().into_rgb8());
+        let far = (20, 480);
+        assert!(before.get_pixel(far.0, far.1)[0].abs_diff(after.get_pixel(far.0, far.1)[0]) < 12);
+        fs::remove_file(drawn).unwrap();
+    }
+    let both =
+        mask_cli().args(["detect", "--blur", "--output", "a", "--crops", "b", "c.jpg"]).output();
+    assert_eq!(both.unwrap().status.code(), Some(2));
+}
+
+#[test]
 fn lines_texts_and_font_of_drawn_images_can_be_chosen() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str, arguments: &[&str]| {
