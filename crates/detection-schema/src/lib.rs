@@ -111,6 +111,43 @@ pub struct FrameRecord {
     pub height: u32,
     /// The faces that are followed, by the numbers of their tracks.
     pub faces: Vec<FaceRecord>,
+    /// What happened in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventRecord>,
+}
+
+/// That a rule's condition came true.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// The rule's name.
+    pub rule: String,
+    /// The video or camera, as given.
+    pub source: String,
+    /// Seconds since the beginning of the source.
+    pub time: f64,
+    /// What happened, for people.
+    pub message: String,
+    /// The person it happened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<u64>,
+    /// The class that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The zone that it happened in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The line that was crossed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// Which way: `in`, from the left to the right of who looks along the line, or `out`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<String>,
+    /// How many people there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<u64>,
+    /// The class's share of the people, in [0, 1].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
 }
 
 /// Names of classes with their probabilities, in [0, 1]: a JSON object in their order.

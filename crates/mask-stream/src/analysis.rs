@@ -59,6 +59,7 @@ pub struct Analysis<'a> {
     gone: Vec<u64>,
     /// The boxes of the last frame, sure or not.
     found: Vec<BoundingBox>,
+    ended: Vec<u64>,
     frames: u64,
     classified: u64,
 }
@@ -73,6 +74,7 @@ impl<'a> Analysis<'a> {
             votes: BTreeMap::new(),
             gone: vec![0; detector.classes().len()],
             found: Vec::new(),
+            ended: Vec::new(),
             frames: 0,
             classified: 0,
         }
@@ -104,6 +106,7 @@ impl<'a> Analysis<'a> {
         self.found = faces.iter().map(|face| face.bbox).collect();
         self.classify(image, time, &update, &faces)?;
         self.forget(&update.ended);
+        self.ended = update.ended.iter().map(|ended| ended.id).collect();
         Ok(self.faces(&update.tracks, &faces, image))
     }
 
@@ -114,6 +117,11 @@ impl<'a> Analysis<'a> {
             present[label] += 1;
         }
         People { gone: self.gone.clone(), present }
+    }
+
+    /// The tracks that ended with the last frame.
+    pub fn ended(&self) -> &[u64] {
+        &self.ended
     }
 
     /// Where a face may be in the last frame: every box that was found in it, sure or not, and where those are

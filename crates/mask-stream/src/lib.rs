@@ -2,16 +2,20 @@
 
 mod analysis;
 mod error;
+mod events;
 mod feed;
 mod ffmpeg;
 mod frames;
+mod scene;
 mod source;
 mod writer;
 
 pub use analysis::{Analysis, AnalysisConfig, People};
 pub use error::StreamError;
+pub use events::{Crossings, Observer};
 pub use feed::{Feed, FeedConfig, FeedEvent};
 pub use ffmpeg::Ffmpeg;
 pub use frames::{Frame, FrameSelection};
+pub use scene::{Condition, Direction, Rule, Scene};
 pub use source::{RawFormat, Source};
 pub use writer::VideoWriter;

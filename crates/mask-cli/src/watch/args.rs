@@ -73,6 +73,18 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) detect_every: u32,
 
+    /// Zones, lines and rules for events, a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scene: Option<PathBuf>,
+
+    /// Run this command for every event, with the event as JSON on its standard input.
+    #[arg(long, value_name = "COMMAND", requires = "scene")]
+    pub(crate) on_event: Option<String>,
+
+    /// Seconds that the command of an event may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, requires = "on_event", value_parser = positive)]
+    pub(crate) event_limit: f64,
+
     /// Form of the results on standard output, a frame at a time [default: none on a terminal, else
     /// ndjson].
     #[arg(short, long, value_enum)]
