@@ -120,7 +120,7 @@ impl Observer {
         for watched in self.rules.iter_mut().filter(|watched| watched.rule.when == *state) {
             let source = self.source.clone();
             watched.tell(time, message.to_owned(), |event| {
-                events.push(EventRecord { source, ..event })
+                events.push(EventRecord { source, ..event });
             });
         }
         events
