@@ -41,11 +41,17 @@ fn predictions_are_judged_against_boxes() {
         ["evaluate", "--dataset", "data", "--predictions", "found.ndjson", "--fold", "wrong=none"];
     let text = succeed(root, &arguments);
     assert!(text.contains("accuracy 0.6667 of 3 faces"), "{text}");
+    // First what an unbalanced set hides.
+    let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words}: {text}"));
+    assert!(at("recall of none: 0.5000 of 2") < at("precision"), "{text}");
     let metrics = metrics(&root.join("evaluation"));
     assert_eq!(metrics["classes"], serde_json::json!(["mask", "none"]));
     assert_eq!(metrics["confusion"]["counts"], serde_json::json!([[1, 0], [1, 1]]));
     assert_eq!(metrics["detection"]["face_ap50"], 1.0);
     let page = fs::read_to_string(root.join("evaluation/report.html")).unwrap();
+    // The colours in which `detect` draws classes without one of their own.
+    assert!(page.contains("<th style=\"color:rgb(0 119 187)\">mask</th>"), "{page}");
+    assert!(page.contains("stroke=\"#EE3377\""), "the curve of `none`");
     assert!(page.contains("<svg") && page.contains("labelled mask with 0.7000, is none"), "{page}");
     for name in ["errors.png", "roc.png", "precision_recall.svg", "reliability.png"] {
         assert!(root.join("evaluation").join(name).is_file(), "{name}");
