@@ -197,9 +197,12 @@ fn read(
     let started = Instant::now();
     let (mut retry, mut lost, mut count) = (RETRY.0, false, 0);
     loop {
-        let mut frames = Frames::open(source, ffmpeg, &config.selection)?;
+        let mut frames = Frames::open(source, ffmpeg, &config.selection, shared.live)?;
         {
             let mut state = shared.state();
+            if state.stopped {
+                return Ok(());
+            }
             (state.child, state.stalled) = (frames.child(), false);
         }
         let mut still = Still::default();

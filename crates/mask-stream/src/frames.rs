@@ -96,7 +96,7 @@ pub(crate) enum Frames {
 }
 
 impl Frames {
-    /// Starts to read a source.
+    /// Starts to read a source; a file that is to be `live` at the pace of its own times.
     ///
     /// # Errors
     /// If ffmpeg is needed and cannot be started.
@@ -104,11 +104,12 @@ impl Frames {
         source: &Source,
         ffmpeg: Option<&Ffmpeg>,
         selection: &FrameSelection,
+        live: bool,
     ) -> Result<Self, StreamError> {
         match (source, ffmpeg) {
             (Source::Raw(format), _) => Ok(Self::Raw(RawFrames::new(*format, *selection))),
             (source, Some(ffmpeg)) => {
-                Ok(Self::Ffmpeg(FfmpegFrames::start(source, ffmpeg, selection)?))
+                Ok(Self::Ffmpeg(FfmpegFrames::start(source, ffmpeg, selection, live)?))
             }
             (source, None) => Err(StreamError::Source(format!("{source}: there is no ffmpeg"))),
         }
@@ -160,6 +161,7 @@ impl FfmpegFrames {
         source: &Source,
         ffmpeg: &Ffmpeg,
         selection: &FrameSelection,
+        live: bool,
     ) -> Result<Self, StreamError> {
         let mut command = ffmpeg.command();
         // The level stands before each line, which tells errors from the rest.
@@ -169,6 +171,9 @@ impl FfmpegFrames {
         }
         if let Some(duration) = selection.duration {
             command.args(["-t", &duration.to_string()]);
+        }
+        if live && matches!(source, Source::File(_)) {
+            command.arg("-re");
         }
         command.args(source.input_arguments());
         command.args(["-map", "0:v:0", "-vf", &selection.filters()]);
@@ -181,7 +186,7 @@ impl FfmpegFrames {
         let messages = child.stderr.take().ok_or_else(gone)?;
         let said = Arc::new(Mutex::new(Said::default()));
         let (sender, infos) = channel();
-        let hears = Arc::clone(&said);
+        let (hears, source) = (Arc::clone(&said), source.clone());
         thread::spawn(move || {
             for line in BufReader::new(messages).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line);
@@ -193,7 +198,7 @@ impl FfmpegFrames {
                     said.described.duration = said.described.duration.or_else(|| duration(&line));
                     said.described.rate = said.described.rate.or_else(|| rate(&line));
                     if let Some(error) = error_of(&line) {
-                        said.error = Some(error.to_owned());
+                        said.error = Some(source.without_address(error));
                     }
                 }
             }

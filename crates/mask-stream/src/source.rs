@@ -56,6 +56,19 @@ impl Source {
         matches!(self, Self::Camera(_) | Self::Network(_)) && self.is_live()
     }
 
+    /// Words of ffmpeg about it, without its address, which whoever shows them puts before them and which
+    /// may hold a password.
+    pub(crate) fn without_address(&self, words: &str) -> String {
+        match self {
+            Self::File(text) | Self::Camera(text) | Self::Network(text) => {
+                let words = words.strip_prefix("file:").unwrap_or(words);
+                let words = words.strip_prefix(&format!("{text}: ")).unwrap_or(words);
+                words.replace(text, &self.to_string())
+            }
+            Self::Raw(_) => words.to_owned(),
+        }
+    }
+
     /// ffmpeg's arguments for it.
     pub(crate) fn input_arguments(&self) -> Vec<String> {
         let owned = |arguments: &[&str]| arguments.iter().map(|text| (*text).to_owned()).collect();

@@ -2,10 +2,10 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -493,7 +493,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn watch_camera(
     address: &str,
     arguments: &[&str],
-    enough: impl Fn(&str) -> bool,
+    mut enough: impl FnMut(&str) -> bool,
 ) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let (out, err) = (folder.path().join("out"), folder.path().join("err"));
@@ -544,6 +544,69 @@ fn a_camera_that_is_lost_is_looked_for_again() {
         assert!(pair[0]["frame"].as_u64() < pair[1]["frame"].as_u64(), "{pair:?}");
         assert!(pair[0]["time"].as_f64() <= pair[1]["time"].as_f64(), "{pair:?}");
     }
+}
+
+/// GStreamer's RTSP server.
+struct RtspServer(Child);
+
+impl RtspServer {
+    /// Serves images on a port, which may still be in use by one that was killed.
+    fn start(port: u16, images: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/rtsp_camera.py");
+        // Debian's own Python has Debian's modules.
+        let mut child = Command::new("/usr/bin/python3")
+            .arg(script)
+            .args([&port.to_string(), images])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        assert_eq!(ready, "ready\n");
+        Self(child)
+    }
+}
+
+impl Drop for RtspServer {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "needs ffmpeg and GStreamer's RTSP server"]
+fn an_rtsp_camera_may_be_switched_off_and_on_five_times() {
+    let folder = tempfile::tempdir().unwrap();
+    for frame in 0..20 {
+        scene(frame).save(folder.path().join(format!("{frame:04}.jpg"))).unwrap();
+    }
+    let images = path_of(&folder, "%04d.jpg");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Some(RtspServer::start(port, &images));
+    let address = format!("rtsp://me:secret@127.0.0.1:{port}/camera");
+    let (mut rounds, mut seen) = (0, 0);
+    let (out, err) = watch_camera(&address, &[], |text| {
+        let frames = text.matches("\"frame\":").count();
+        let lost = text.matches("trying again in 1 s").count();
+        if server.is_none() && lost > rounds {
+            rounds += 1;
+            seen = frames;
+            server = Some(RtspServer::start(port, &images));
+        } else if server.is_some() && rounds < 5 && frames > seen + 10 {
+            server = None;
+        }
+        text.matches(": back\n").count() == 5 && frames > seen + 10
+    });
+    let records: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(records.iter().any(|record| tracks(record) == [1]));
+    for pair in records.windows(2) {
+        assert!(pair[0]["frame"].as_u64() < pair[1]["frame"].as_u64(), "{pair:?}");
+    }
+    // The password stands in no line, whoever wrote it.
+    assert!(!out.contains("secret") && !err.contains("secret"), "{err}");
+    assert!(err.contains(&format!("rtsp://me@127.0.0.1:{port}/camera: ")), "{err}");
 }
 
 #[cfg(unix)]
