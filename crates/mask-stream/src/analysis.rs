@@ -34,6 +34,34 @@ impl Default for AnalysisConfig {
     }
 }
 
+/// Somebody, from the first to the last time seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Visit {
+    /// The number of the track.
+    pub track: u64,
+    /// The class, by the last label.
+    pub class: usize,
+    /// First time seen, in seconds.
+    pub since: f64,
+    /// Last time seen, in seconds.
+    pub seen: f64,
+}
+
+/// A track's votes, and when it was seen.
+#[derive(Debug)]
+struct Followed {
+    vote: LabelVote,
+    since: f64,
+    seen: f64,
+}
+
+impl Followed {
+    fn visit(&self, track: u64) -> Option<Visit> {
+        let Self { vote, since, seen } = self;
+        Some(Visit { track, class: vote.label()?, since: *since, seen: *seen })
+    }
+}
+
 /// How many different people there were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct People {
@@ -55,11 +83,11 @@ pub struct Analysis<'a> {
     detector: &'a MaskDetector,
     config: AnalysisConfig,
     tracker: Tracker,
-    votes: BTreeMap<u64, LabelVote>,
+    followed: BTreeMap<u64, Followed>,
     gone: Vec<u64>,
     /// The boxes of the last frame, sure or not.
     found: Vec<BoundingBox>,
-    ended: Vec<u64>,
+    ended: Vec<Visit>,
     frames: u64,
     classified: u64,
 }
@@ -71,7 +99,7 @@ impl<'a> Analysis<'a> {
             detector,
             config,
             tracker: Tracker::new(config.tracker),
-            votes: BTreeMap::new(),
+            followed: BTreeMap::new(),
             gone: vec![0; detector.classes().len()],
             found: Vec::new(),
             ended: Vec::new(),
@@ -106,22 +134,26 @@ impl<'a> Analysis<'a> {
         self.found = faces.iter().map(|face| face.bbox).collect();
         self.classify(image, time, &update, &faces)?;
         self.forget(&update.ended);
-        self.ended = update.ended.iter().map(|ended| ended.id).collect();
         Ok(self.faces(&update.tracks, &faces, image))
     }
 
     /// How many different people there were.
     pub fn people(&self) -> People {
         let mut present = vec![0; self.gone.len()];
-        for label in self.votes.values().filter_map(LabelVote::label) {
+        for label in self.followed.values().filter_map(|followed| followed.vote.label()) {
             present[label] += 1;
         }
         People { gone: self.gone.clone(), present }
     }
 
-    /// The tracks that ended with the last frame.
-    pub fn ended(&self) -> &[u64] {
+    /// Who left with the last frame.
+    pub fn ended(&self) -> &[Visit] {
         &self.ended
+    }
+
+    /// Who is there, or was a moment ago.
+    pub fn present(&self) -> Vec<Visit> {
+        self.followed.iter().filter_map(|(track, followed)| followed.visit(*track)).collect()
     }
 
     /// Where a face may be in the last frame: every box that was found in it, sure or not, and where those are
@@ -143,15 +175,22 @@ impl<'a> Analysis<'a> {
         update: &TrackerUpdate,
         faces: &[Face],
     ) -> Result<(), DetectError> {
-        let asks = |track: &&Track| match self.votes.get(&track.id) {
-            Some(vote) => !vote.is_settled() || time - vote.time() >= self.config.refresh,
+        for Track { id, since, seen, .. } in &update.tracks {
+            if let Some(followed) = self.followed.get_mut(id) {
+                (followed.since, followed.seen) = (*since, *seen);
+            }
+        }
+        let asks = |track: &&Track| match self.followed.get(&track.id) {
+            Some(Followed { vote, .. }) => {
+                !vote.is_settled() || time - vote.time() >= self.config.refresh
+            }
             None => true,
         };
-        let asked: Vec<(u64, Face)> = update
+        let asked: Vec<(&Track, Face)> = update
             .tracks
             .iter()
             .filter(asks)
-            .filter_map(|track| Some((track.id, *faces.get(track.observation?)?)))
+            .filter_map(|track| Some((track, *faces.get(track.observation?)?)))
             .collect();
         if asked.is_empty() {
             return Ok(());
@@ -160,18 +199,23 @@ impl<'a> Analysis<'a> {
         let answers = self.detector.classify_faces(&[ImageView::from(image)], &wanted)?;
         self.classified += asked.len() as u64;
         for ((track, _), face) in asked.iter().zip(answers.into_iter().flatten()) {
-            let classes = face.probabilities.len();
-            let vote = self.votes.entry(*track);
-            vote.or_insert_with(|| LabelVote::new(self.config.vote, classes))
-                .add(time, &face.probabilities);
+            let followed = self.followed.entry(track.id).or_insert_with(|| Followed {
+                vote: LabelVote::new(self.config.vote, face.probabilities.len()),
+                since: track.since,
+                seen: track.seen,
+            });
+            followed.vote.add(time, &face.probabilities);
         }
         Ok(())
     }
 
     fn forget(&mut self, ended: &[Ended]) {
+        self.ended.clear();
         for track in ended {
-            if let Some(label) = self.votes.remove(&track.id).and_then(|vote| vote.label()) {
-                self.gone[label] += 1;
+            let visit = self.followed.remove(&track.id).and_then(|gone| gone.visit(track.id));
+            if let Some(visit) = visit {
+                self.gone[visit.class] += 1;
+                self.ended.push(visit);
             }
         }
     }
@@ -180,7 +224,7 @@ impl<'a> Analysis<'a> {
         let (width, height) = image.dimensions();
         let size = ImageSize { width, height };
         let face = |track: &Track| {
-            let vote = self.votes.get(&track.id)?;
+            let vote = &self.followed.get(&track.id)?.vote;
             let bbox = match track.observation.and_then(|at| found.get(at)) {
                 Some(face) => face.bbox,
                 None => track.bbox.clamp(size),

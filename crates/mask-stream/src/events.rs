@@ -7,7 +7,7 @@ use geometry::ImageSize;
 use mask_detector::FaceDetection;
 use mask_track::{Crossing, LineCounter, Zone};
 
-use crate::{Condition, Rule, Scene, StreamError};
+use crate::{Condition, Rule, Scene, StreamError, Visit};
 
 /// Watches people by a scene's rules.
 #[derive(Debug)]
@@ -81,13 +81,13 @@ impl Observer {
         })
     }
 
-    /// The events of a frame: its time in seconds, its faces, and the tracks that ended.
+    /// The events of a frame: its time in seconds, its faces, and who left.
     pub fn see(
         &mut self,
         time: f64,
         size: ImageSize,
         faces: &[FaceDetection],
-        ended: &[u64],
+        ended: &[Visit],
     ) -> Vec<EventRecord> {
         let people: Vec<Person<'_>> =
             faces.iter().filter_map(|face| Person::of(face, size)).collect();
@@ -102,7 +102,7 @@ impl Observer {
                     crossed.push((line.line().name.clone(), crossing, person));
                 }
             }
-            ended.iter().for_each(|track| line.forget(*track));
+            ended.iter().for_each(|visit| line.forget(visit.track));
         }
         let (zones, source) = (&self.zones, &self.source);
         let mut events = Vec::new();

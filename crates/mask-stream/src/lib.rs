@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod analysis;
+#[cfg(feature = "database")]
+mod database;
 mod error;
 mod events;
 mod feed;
@@ -10,7 +12,9 @@ mod scene;
 mod source;
 mod writer;
 
-pub use analysis::{Analysis, AnalysisConfig, People};
+pub use analysis::{Analysis, AnalysisConfig, People, Visit};
+#[cfg(feature = "database")]
+pub use database::Database;
 pub use error::StreamError;
 pub use events::{Crossings, Observer};
 pub use feed::{Feed, FeedConfig, FeedEvent};

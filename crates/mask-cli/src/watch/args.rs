@@ -85,6 +85,14 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, requires = "on_event", value_parser = positive)]
     pub(crate) event_limit: f64,
 
+    /// Record sessions, people, counts and events in this SQLite file, which may hold others already.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) db: Option<PathBuf>,
+
+    /// Seconds over which people are counted in the database.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, requires = "db", value_parser = positive)]
+    pub(crate) db_interval: f64,
+
     /// Form of the results on standard output, a frame at a time [default: none on a terminal, else
     /// ndjson].
     #[arg(short, long, value_enum)]

@@ -19,8 +19,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use mask_detector::MaskDetector;
 use mask_stream::{
-    Analysis, AnalysisConfig, Feed, FeedConfig, Ffmpeg, FrameSelection, Observer, RawFormat, Scene,
-    Source,
+    Analysis, AnalysisConfig, Database, Feed, FeedConfig, Ffmpeg, FrameSelection, Observer,
+    RawFormat, Scene, Source,
 };
 use mask_track::TrackerConfig;
 
@@ -95,6 +95,9 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
         Ok(printer) => printer,
         Err(error) => return output_failed(&error),
     };
+    let database = args.db.as_deref();
+    let database = database.map(|file| Database::open(file, &name, classes, args.db_interval));
+    let database = database.transpose().context("--db")?;
     let mut session = Session {
         classes,
         analysis: Analysis::new(&detector, analysis),
@@ -102,6 +105,8 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
         actions: args.on_event.as_deref().map(|command| Actions::new(command, limit)),
         printer,
         video: Video::new(args, &source, ffmpeg.as_ref(), classes, &status)?,
+        database,
+        database_fails: false,
         blur: args.blur,
         stall: Duration::from_secs_f64(args.stall),
         status,

@@ -4,7 +4,9 @@ use std::{io, ops::ControlFlow, time::Duration};
 
 use detection_schema::{EventRecord, FrameRecord};
 use mask_detector::FaceDetection;
-use mask_stream::{Analysis, Condition, Crossings, Feed, FeedEvent, Frame, Observer, StreamError};
+use mask_stream::{
+    Analysis, Condition, Crossings, Database, Feed, FeedEvent, Frame, Observer, StreamError,
+};
 
 use super::{
     actions::Actions,
@@ -23,6 +25,9 @@ pub(super) struct Session<'a> {
     pub(super) actions: Option<Actions>,
     pub(super) printer: Option<FramePrinter<io::StdoutLock<'static>>>,
     pub(super) video: Option<Video<'a>>,
+    pub(super) database: Option<Database>,
+    /// Whether the database could not be written the last time.
+    pub(super) database_fails: bool,
     pub(super) blur: bool,
     pub(super) stall: Duration,
     pub(super) status: Status,
@@ -72,6 +77,11 @@ impl Session<'_> {
         let size = frame.image.dimensions().into();
         let events = self.observer.see(frame.time, size, &faces, self.analysis.ended());
         self.tell(&events);
+        if let Some(database) = &mut self.database {
+            let (present, left) = (self.analysis.present(), self.analysis.ended());
+            let written = database.frame(frame.time, &present, left, &events);
+            self.written(written);
+        }
         let record = self.record(&frame, &faces, events);
         if let Some(printer) = &mut self.printer
             && let Err(error) = printer.print(&record)
@@ -112,6 +122,25 @@ impl Session<'_> {
         self.report(line);
         let events = self.observer.source_is(state, self.time, message);
         self.tell(&events);
+        if let Some(database) = &mut self.database {
+            let written = database.events(&events);
+            self.written(written);
+        }
+    }
+
+    /// A disk may be full for some time: that is a line, and another when it is over.
+    fn written(&mut self, result: Result<bool, StreamError>) {
+        match result {
+            Err(error) if !self.database_fails => {
+                self.report(&format!("{error}; it is kept for the next time"));
+                self.database_fails = true;
+            }
+            Ok(true) if self.database_fails => {
+                self.report("the database is written again");
+                self.database_fails = false;
+            }
+            Ok(_) | Err(_) => {}
+        }
     }
 
     /// Tells of events, and of what went wrong with earlier ones.
@@ -134,6 +163,8 @@ impl Session<'_> {
     /// If the video cannot be written.
     pub(super) fn finish(self, dropped: u64, summary: bool) -> anyhow::Result<()> {
         let video = self.video.map_or(Ok(()), Video::finish);
+        let present = self.analysis.present();
+        let database = self.database.map_or(Ok(()), |database| database.finish(&present));
         let problems = self.actions.map_or_else(Vec::new, Actions::finish);
         self.status.finish();
         problems.iter().for_each(|problem| self.status.report(problem));
@@ -150,6 +181,6 @@ impl Session<'_> {
                 self.status.report(line);
             }
         }
-        video
+        video.and(database.map_err(Into::into))
     }
 }
