@@ -51,7 +51,7 @@ const SCHEMA: &str = "
 ";
 
 /// How long the file may be locked by others before a write is put off, and for how long it is.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(400);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What waits while the file cannot be written; older things are dropped beyond it.

@@ -15,15 +15,20 @@ Examples:
   mask-cli watch 0
   mask-cli watch rtsp://user:password@camera/stream1 --format ndjson
   mask-cli watch film.mp4 --output drawn.mp4 --blur
-  some-program | mask-cli watch --raw 640x480 --fps 25";
+  some-program | mask-cli watch --raw 640x480 --fps 25
+  mask-cli watch --config streams.toml --db shop.sqlite";
 
 /// Arguments of `watch`.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
     /// A video file, a camera (0, /dev/video0), a stream (rtsp://, rtmp://, http://, ...), or numbered
     /// images (frames/%04d.jpg).
-    #[arg(required_unless_present = "raw")]
+    #[arg(required_unless_present_any = ["raw", "config"])]
     pub(crate) source: Option<String>,
+
+    /// Watch all streams of this TOML file at once, with the same networks.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "raw", "output", "start", "duration"])]
+    pub(crate) config: Option<PathBuf>,
 
     /// Read frames from standard input: rows of RGB pixels, eight bits a channel, of this size.
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size, conflicts_with_all = ["source", "size", "start"])]
@@ -37,6 +42,33 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) ffmpeg: Option<PathBuf>,
 
+    /// Record sessions, people, counts and events in this SQLite file, which may hold others already.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) db: Option<PathBuf>,
+
+    /// Seconds over which people are counted in the database.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, requires = "db", value_parser = positive)]
+    pub(crate) db_interval: f64,
+
+    /// Form of the results on standard output, a frame at a time [default: none on a terminal, else
+    /// ndjson].
+    #[arg(short, long, value_enum)]
+    pub(crate) format: Option<StreamFormat>,
+
+    /// Say at the end on standard error how many people there were, as on a terminal.
+    #[arg(long)]
+    pub(crate) summary: bool,
+
+    #[command(flatten)]
+    pub(crate) stream: StreamArgs,
+
+    #[command(flatten)]
+    pub(crate) detector: DetectorArgs,
+}
+
+/// What each stream has its own of, where there are several.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StreamArgs {
     /// Only look at every so many-th frame.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) every: u32,
@@ -85,19 +117,6 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, requires = "on_event", value_parser = positive)]
     pub(crate) event_limit: f64,
 
-    /// Record sessions, people, counts and events in this SQLite file, which may hold others already.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) db: Option<PathBuf>,
-
-    /// Seconds over which people are counted in the database.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, requires = "db", value_parser = positive)]
-    pub(crate) db_interval: f64,
-
-    /// Form of the results on standard output, a frame at a time [default: none on a terminal, else
-    /// ndjson].
-    #[arg(short, long, value_enum)]
-    pub(crate) format: Option<StreamFormat>,
-
     /// Write a video with boxes, labels, counts and clock; the sound of a file is kept.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -105,13 +124,6 @@ pub(crate) struct WatchArgs {
     /// Make faces unrecognisable in what is written.
     #[arg(long)]
     pub(crate) blur: bool,
-
-    /// Say at the end on standard error how many people there were, as on a terminal.
-    #[arg(long)]
-    pub(crate) summary: bool,
-
-    #[command(flatten)]
-    pub(crate) detector: DetectorArgs,
 }
 
 /// Form of the results of a stream.
@@ -123,7 +135,8 @@ pub(crate) enum StreamFormat {
     Csv,
 }
 
-fn size(text: &str) -> Result<ImageSize, String> {
+/// A width and height in pixels.
+pub(super) fn size(text: &str) -> Result<ImageSize, String> {
     let sides = text.split_once('x').map(|(width, height)| (width.parse(), height.parse()));
     match sides {
         Some((Ok(width @ 1..=16384), Ok(height @ 1..=16384))) => Ok(ImageSize { width, height }),

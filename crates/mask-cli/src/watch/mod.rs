@@ -1,36 +1,37 @@
-//! `mask-cli watch`: a video, camera or stream, frame by frame.
+//! `mask-cli watch`: videos, cameras and streams, frame by frame, each on a thread of its own with the same
+//! networks.
 
 mod actions;
 pub(crate) mod args;
+mod plan;
 mod printers;
 mod session;
 mod status;
 mod video;
 
 use std::{
-    fs,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     ops::ControlFlow,
-    path::Path,
     process::ExitCode,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, ScopedJoinHandle},
     time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use mask_detector::MaskDetector;
-use mask_stream::{
-    Analysis, AnalysisConfig, Database, Feed, FeedConfig, Ffmpeg, FrameSelection, Observer,
-    RawFormat, Scene, Source,
-};
+use mask_stream::{Feed, FeedConfig, Ffmpeg, FrameSelection, Source};
 use mask_track::TrackerConfig;
 
 use crate::{interrupt::Interrupt, networks};
-use actions::Actions;
-use args::{StreamFormat, WatchArgs};
+use args::{StreamArgs, StreamFormat, WatchArgs};
+use plan::Plan;
 use printers::FramePrinter;
 use session::{End, Session};
 use status::Status;
-use video::Video;
 
 /// Exit status where the source could not be read to its end.
 const SOURCE_FAILED: u8 = 1;
@@ -43,28 +44,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// For what must be right before any work: arguments, ffmpeg, device, weights; and if results cannot be
 /// written.
 pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
-    let source = match (&args.source, args.raw) {
-        (_, Some(size)) => Source::Raw(RawFormat { size, rate: args.fps }),
-        (Some(text), None) if text == "-" => {
-            bail!("standard input has frames without a size; say --raw WIDTHxHEIGHT instead of -")
-        }
-        (Some(text), None) => text.parse()?,
-        (None, None) => bail!("no source given"),
-    };
-    if let (Source::File(input), Some(output)) = (&source, &args.output) {
-        let same = |a: &Path, b: &Path| {
-            a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
-        };
-        ensure!(
-            !same(Path::new(input), output),
-            "{input} would be overwritten; give another --output"
-        );
-    }
-    let needs_ffmpeg = !matches!(source, Source::Raw(_)) || args.output.is_some();
-    let ffmpeg = needs_ffmpeg.then(|| Ffmpeg::find(args.ffmpeg.clone())).transpose()?;
+    let plans = Plan::of(args)?;
+    let needs_ffmpeg =
+        |plan: &Plan| !matches!(plan.source, Source::Raw(_)) || plan.settings.output.is_some();
+    let ffmpeg = plans.iter().any(needs_ffmpeg).then(|| Ffmpeg::find(args.ffmpeg.clone()));
+    let ffmpeg = ffmpeg.transpose()?;
     networks::start_threads(&args.detector)?;
     let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
-    let status = Status::new()?;
+    let status = Status::new(plans.len())?;
 
     let open = networks::open_device(&args.detector, |reason| status.report(reason))?;
     let tracker = TrackerConfig {
@@ -78,87 +65,101 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     // What may not begin a track may continue one.
     config.faces.postprocess.score_threshold = tracker.doubtful;
     let detector = MaskDetector::new(config, &open.device)?;
-    let classes = detector.classes();
-    let name = source.to_string();
-    let analysis =
-        AnalysisConfig { detect_every: args.detect_every, tracker, ..AnalysisConfig::default() };
-    let observer = Observer::new(&name, scene(args.scene.as_deref())?, classes);
-    let observer = match &args.scene {
-        Some(file) => observer.with_context(|| file.display().to_string())?,
-        None => observer?,
-    };
-    let limit = Duration::from_secs_f64(args.event_limit);
     let default_format = (!io::stdout().is_terminal()).then_some(StreamFormat::Ndjson);
     let format = args.format.or(default_format);
-    let printer = format.map(|format| FramePrinter::new(format, classes, io::stdout().lock()));
+    let printer = format.map(|format| FramePrinter::new(format, detector.classes(), io::stdout()));
     let printer = match printer.transpose() {
-        Ok(printer) => printer,
+        Ok(printer) => printer.map(Mutex::new),
         Err(error) => return output_failed(&error),
     };
-    let database = args.db.as_deref();
-    let database = database.map(|file| Database::open(file, &name, classes, args.db_interval));
-    let database = database.transpose().context("--db")?;
-    let mut session = Session {
-        classes,
-        analysis: Analysis::new(&detector, analysis),
-        observer,
-        actions: args.on_event.as_deref().map(|command| Actions::new(command, limit)),
-        printer,
-        video: Video::new(args, &source, ffmpeg.as_ref(), classes, &status)?,
-        database,
-        database_fails: false,
-        blur: args.blur,
-        stall: Duration::from_secs_f64(args.stall),
-        status,
-        time: 0.0,
-        name,
-    };
-    let feed = Feed::open(source, ffmpeg.clone(), feed_config(args));
+    let shared = Shared { args, detector: &detector, tracker, ffmpeg, printer, status, interrupt };
+    // All that must be right is looked at before any stream begins.
+    let sessions: anyhow::Result<Vec<Session<'_>>> =
+        plans.iter().map(|plan| Session::new(plan, &shared)).collect();
+    let sessions = sessions?;
+    let stop = AtomicBool::new(false);
+    let ends: Vec<anyhow::Result<End>> = thread::scope(|scope| {
+        let watch = |(plan, session)| {
+            let (shared, stop) = (&shared, &stop);
+            scope.spawn(move || {
+                let end = session_of(plan, session, shared, stop);
+                if let Err(error) = &end {
+                    shared.status.report(format_args!("{}: {error:#}", plan.name));
+                }
+                end
+            })
+        };
+        let threads: Vec<_> = plans.iter().zip(sessions).map(watch).collect();
+        let ended = |thread: ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a stream's thread panicked")))
+        };
+        threads.into_iter().map(ended).collect()
+    });
+    shared.status.finish();
+    let mut code = ExitCode::SUCCESS;
+    for end in ends {
+        match end {
+            Ok(End::Source(Ok(()))) => {}
+            // It has had its line.
+            Ok(End::Source(Err(_))) | Err(_) => code = ExitCode::from(SOURCE_FAILED),
+            Ok(End::Output(error)) => return output_failed(&error),
+        }
+    }
+    Ok(code)
+}
+
+/// What all streams have in common.
+struct Shared<'a> {
+    args: &'a WatchArgs,
+    detector: &'a MaskDetector,
+    tracker: TrackerConfig,
+    ffmpeg: Option<Ffmpeg>,
+    printer: Option<Mutex<FramePrinter<io::Stdout>>>,
+    status: Status,
+    interrupt: Interrupt,
+}
+
+/// Watches a stream to its end, or until all are to end.
+fn session_of(
+    plan: &Plan,
+    mut session: Session<'_>,
+    shared: &Shared<'_>,
+    stop: &AtomicBool,
+) -> anyhow::Result<End> {
+    let feed = Feed::open(plan.source.clone(), shared.ffmpeg.clone(), feed_config(&plan.settings));
     let mut end = End::Source(Ok(()));
-    while !interrupt.pressed() {
+    while !shared.interrupt.pressed() && !stop.load(Ordering::Relaxed) {
         let Some(event) = feed.next(PAUSE) else { continue };
         if let ControlFlow::Break(how) = session.take(event, &feed)? {
             end = how;
             break;
         }
     }
-    let (dropped, name) = (feed.dropped(), session.name.clone());
-    drop(feed);
-    session.finish(dropped, args.summary || io::stderr().is_terminal())?;
-    match end {
-        End::Source(Ok(())) => Ok(ExitCode::SUCCESS),
-        End::Source(Err(error)) => {
-            // Where even that line cannot be written, the status still tells.
-            let _ = writeln!(io::stderr(), "mask-cli: {name}: {error}");
-            Ok(ExitCode::from(SOURCE_FAILED))
-        }
-        End::Output(error) => output_failed(&error),
+    if matches!(end, End::Output(_)) {
+        // Nobody takes the others' results either.
+        stop.store(true, Ordering::Relaxed);
     }
+    let dropped = feed.dropped();
+    drop(feed);
+    if let End::Source(Err(error)) = &end {
+        session.report(&error.to_string());
+    }
+    session.finish(dropped, shared.args.summary || io::stderr().is_terminal())?;
+    Ok(end)
 }
 
-/// What a file says of zones, lines and rules.
-fn scene(file: Option<&Path>) -> anyhow::Result<Scene> {
-    let Some(file) = file else { return Ok(Scene::default()) };
-    let text =
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        anyhow::anyhow!("{}, line {line}: {}", file.display(), error.message())
-    })
-}
-
-fn feed_config(args: &WatchArgs) -> FeedConfig {
+fn feed_config(settings: &StreamArgs) -> FeedConfig {
     FeedConfig {
         selection: FrameSelection {
-            every: args.every,
-            max_rate: args.max_fps,
-            start: args.start,
-            duration: args.duration,
-            size: args.size,
+            every: settings.every,
+            max_rate: settings.max_fps,
+            start: settings.start,
+            duration: settings.duration,
+            size: settings.size,
         },
-        live: args.live.then_some(true),
-        stall: Duration::from_secs_f64(args.stall),
-        reconnect: !args.no_reconnect,
+        live: settings.live.then_some(true),
+        stall: Duration::from_secs_f64(settings.stall),
+        reconnect: !settings.no_reconnect,
     }
 }
 

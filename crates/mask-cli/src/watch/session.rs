@@ -1,15 +1,25 @@
 //! What becomes of what a source brings: analysed, told, printed and drawn.
 
-use std::{io, ops::ControlFlow, time::Duration};
+use std::{
+    fmt::Write,
+    io,
+    ops::ControlFlow,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
+use anyhow::Context;
 use detection_schema::{EventRecord, FrameRecord};
 use mask_detector::FaceDetection;
 use mask_stream::{
-    Analysis, Condition, Crossings, Database, Feed, FeedEvent, Frame, Observer, StreamError,
+    Analysis, AnalysisConfig, Condition, Crossings, Database, Feed, FeedEvent, Frame, Observer,
+    StreamError,
 };
 
 use super::{
+    Shared,
     actions::Actions,
+    plan::Plan,
     printers::FramePrinter,
     status::{Status, counts, present},
     video::Video,
@@ -18,21 +28,25 @@ use super::{
 /// What lasts over all frames of a source.
 pub(super) struct Session<'a> {
     /// The source as it is shown.
-    pub(super) name: String,
-    pub(super) classes: &'a [String],
-    pub(super) analysis: Analysis<'a>,
-    pub(super) observer: Observer,
-    pub(super) actions: Option<Actions>,
-    pub(super) printer: Option<FramePrinter<io::StdoutLock<'static>>>,
-    pub(super) video: Option<Video<'a>>,
-    pub(super) database: Option<Database>,
+    name: String,
+    classes: &'a [String],
+    analysis: Analysis<'a>,
+    observer: Observer,
+    actions: Option<Actions>,
+    printer: Option<&'a Mutex<FramePrinter<io::Stdout>>>,
+    video: Option<Video<'a>>,
+    database: Option<Database>,
     /// Whether the database could not be written the last time.
-    pub(super) database_fails: bool,
-    pub(super) blur: bool,
-    pub(super) stall: Duration,
-    pub(super) status: Status,
+    database_fails: bool,
+    blur: bool,
+    stall: Duration,
+    status: &'a Status,
     /// Time of the last frame.
-    pub(super) time: f64,
+    time: f64,
+    frames: u64,
+    started: Instant,
+    /// The age of the oldest frame of a live source when it was done with.
+    oldest: Option<Duration>,
 }
 
 /// How a source ended.
@@ -43,7 +57,48 @@ pub(super) enum End {
     Output(io::Error),
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// Prepares for a stream.
+    ///
+    /// # Errors
+    /// If its scene, its database or a font cannot be used.
+    pub(super) fn new(plan: &'a Plan, shared: &'a Shared<'a>) -> anyhow::Result<Self> {
+        let Shared { args, detector, tracker, ffmpeg, printer, status, .. } = shared;
+        let Plan { source, name, settings } = plan;
+        let classes: &[String] = detector.classes();
+        let config = AnalysisConfig {
+            detect_every: settings.detect_every,
+            tracker: *tracker,
+            ..AnalysisConfig::default()
+        };
+        let observer = Observer::new(name, plan.scene()?, classes);
+        let observer = match &settings.scene {
+            Some(file) => observer.with_context(|| file.display().to_string())?,
+            None => observer?,
+        };
+        let limit = Duration::from_secs_f64(settings.event_limit);
+        let database = args.db.as_deref();
+        let database = database.map(|file| Database::open(file, name, classes, args.db_interval));
+        Ok(Self {
+            name: name.clone(),
+            classes,
+            analysis: Analysis::new(detector, config),
+            observer,
+            actions: settings.on_event.as_deref().map(|command| Actions::new(command, limit)),
+            printer: printer.as_ref(),
+            video: Video::new(settings, source, ffmpeg.as_ref(), classes, status)?,
+            database: database.transpose().context("--db")?,
+            database_fails: false,
+            blur: settings.blur,
+            stall: Duration::from_secs_f64(settings.stall),
+            status,
+            time: 0.0,
+            frames: 0,
+            started: Instant::now(),
+            oldest: None,
+        })
+    }
+
     /// Takes what a source brings.
     ///
     /// # Errors
@@ -83,10 +138,11 @@ impl Session<'_> {
             self.written(written);
         }
         let record = self.record(&frame, &faces, events);
-        if let Some(printer) = &mut self.printer
-            && let Err(error) = printer.print(&record)
-        {
-            return Ok(ControlFlow::Break(End::Output(error)));
+        if let Some(printer) = self.printer {
+            let printed = printer.lock().unwrap_or_else(PoisonError::into_inner).print(&record);
+            if let Err(error) = printed {
+                return Ok(ControlFlow::Break(End::Output(error)));
+            }
         }
         let (age, people) = (frame.arrived.elapsed(), self.analysis.people());
         if let Some(video) = &mut self.video {
@@ -96,7 +152,11 @@ impl Session<'_> {
         }
         let duration = feed.duration().filter(|_| !feed.is_live());
         let part = duration.map(|duration| (self.time / duration).clamp(0.0, 1.0));
-        self.status.frame(part, feed.dropped(), age, || present(self.classes, &people));
+        let age = feed.is_live().then_some(age);
+        self.frames += 1;
+        self.oldest = self.oldest.max(age);
+        let people = || present(self.classes, &people);
+        self.status.frame(&self.name, part, feed.dropped(), age, people);
         Ok(ControlFlow::Continue(()))
     }
 
@@ -153,7 +213,8 @@ impl Session<'_> {
         problems.iter().for_each(|problem| self.status.report(problem));
     }
 
-    fn report(&self, line: &str) {
+    /// Prints a line about the stream on standard error.
+    pub(super) fn report(&self, line: &str) {
         self.status.report(format_args!("{}: {line}", self.name));
     }
 
@@ -166,19 +227,21 @@ impl Session<'_> {
         let present = self.analysis.present();
         let database = self.database.map_or(Ok(()), |database| database.finish(&present));
         let problems = self.actions.map_or_else(Vec::new, Actions::finish);
-        self.status.finish();
-        problems.iter().for_each(|problem| self.status.report(problem));
+        let report = |line: &str| self.status.report(format_args!("{}: {line}", self.name));
+        problems.iter().for_each(|problem| report(problem));
         if summary {
             let people = counts(self.classes, &self.analysis.people().all(), "people");
-            let (frames, rate) = (self.status.frames, self.status.rate());
-            let looks = self.analysis.classified();
-            let dropped = if dropped > 0 { format!(", {dropped} dropped") } else { String::new() };
-            self.status.report(format_args!(
-                "{people}, {frames} frames{dropped}, {rate:.1} frames/s, {looks} faces classified"
-            ));
+            let (frames, looks) = (self.frames, self.analysis.classified());
+            let rate = frames as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+            let mut line = format!("{people}, {frames} frames");
+            // Writing to a string cannot fail.
+            if let Some(oldest) = self.oldest {
+                let _ = write!(line, " at most {} ms old, {dropped} dropped", oldest.as_millis());
+            }
+            let _ = write!(line, ", {rate:.1} frames/s, {looks} faces classified");
+            report(&line);
             for (line, Crossings { inwards, outwards }) in self.observer.crossings() {
-                let line = format_args!("{line}: crossed in {inwards} times, out {outwards} times");
-                self.status.report(line);
+                report(&format!("{line}: crossed in {inwards} times, out {outwards} times"));
             }
         }
         video.and(database.map_err(Into::into))

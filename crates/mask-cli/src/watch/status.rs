@@ -3,6 +3,7 @@
 use std::{
     fmt::{Display, Write as _},
     io::{self, IsTerminal, Write},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,53 +17,58 @@ const INTERVAL: Duration = Duration::from_millis(250);
 pub(super) struct Status {
     bar: ProgressBar,
     started: Instant,
+    streams: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
     shown: Option<Instant>,
-    /// Frames so far.
-    pub(super) frames: u64,
+    frames: u64,
 }
 
 impl Status {
-    pub(super) fn new() -> anyhow::Result<Self> {
+    /// Of so many streams.
+    pub(super) fn new(streams: usize) -> anyhow::Result<Self> {
         let bar = match io::stderr().is_terminal() {
             true => ProgressBar::new_spinner(),
             false => ProgressBar::hidden(),
         };
         bar.set_style(ProgressStyle::with_template("{msg}")?);
-        Ok(Self { bar, started: Instant::now(), shown: None, frames: 0 })
+        Ok(Self { bar, started: Instant::now(), streams, state: Mutex::default() })
     }
 
-    /// Counts a frame, and shows it if it is time to. `part` is how much of a file is done.
+    /// Counts a frame of a stream, and shows it if it is time to. `part` is how much of a file is done, `age` how
+    /// old the frame of a live source is.
     pub(super) fn frame(
-        &mut self,
+        &self,
+        name: &str,
         part: Option<f64>,
         dropped: u64,
-        age: Duration,
+        age: Option<Duration>,
         people: impl FnOnce() -> String,
     ) {
-        self.frames += 1;
-        if self.bar.is_hidden() || self.shown.is_some_and(|shown| shown.elapsed() < INTERVAL) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.frames += 1;
+        if self.bar.is_hidden() || state.shown.is_some_and(|shown| shown.elapsed() < INTERVAL) {
             return;
         }
-        self.shown = Some(Instant::now());
-        let mut text = format!("{} frames, {:.1}/s", self.frames, self.rate());
+        state.shown = Some(Instant::now());
+        let (frames, spent) = (state.frames, self.started.elapsed().as_secs_f64());
+        let mut text = format!("{frames} frames, {:.1}/s", frames as f64 / spent.max(1e-9));
         // Writing to a string cannot fail.
-        match part {
-            Some(part) => {
-                let spent = self.started.elapsed().as_secs_f64();
-                let left = spent * (1.0 - part) / part.max(1e-6);
-                let _ = write!(text, ", {:.0} %, {left:.0} s left", 100.0 * part);
-            }
-            None => {
-                let _ = write!(text, ", {dropped} dropped, {} ms old", age.as_millis());
-            }
+        if self.streams > 1 {
+            let _ = write!(text, " of {} streams; {name}", self.streams);
+        }
+        if let Some(part) = part {
+            let left = spent * (1.0 - part) / part.max(1e-6);
+            let _ = write!(text, ", {:.0} %, {left:.0} s left", 100.0 * part);
+        }
+        if let Some(age) = age {
+            let _ = write!(text, ", {dropped} dropped, {} ms old", age.as_millis());
         }
         self.bar.set_message(format!("{text}; {}", people()));
         self.bar.tick();
-    }
-
-    /// Frames a second.
-    pub(super) fn rate(&self) -> f64 {
-        self.frames as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
     }
 
     /// Prints a line on standard error, above the status.

@@ -5,12 +5,12 @@ use std::path::Path;
 use mask_detector::{Annotator, BoundingBox, FaceDetection, blur_faces};
 use mask_stream::{Ffmpeg, Frame, Source, VideoWriter};
 
-use super::{args::WatchArgs, status::Status};
+use super::{args::StreamArgs, status::Status};
 use crate::font;
 
 /// The video that is written.
 pub(super) struct Video<'a> {
-    args: &'a WatchArgs,
+    args: &'a StreamArgs,
     target: &'a Path,
     ffmpeg: &'a Ffmpeg,
     /// Whose sound it has.
@@ -22,7 +22,7 @@ pub(super) struct Video<'a> {
 impl<'a> Video<'a> {
     /// The one that is asked for.
     pub(super) fn new(
-        args: &'a WatchArgs,
+        args: &'a StreamArgs,
         source: &Source,
         ffmpeg: Option<&'a Ffmpeg>,
         classes: &[String],
