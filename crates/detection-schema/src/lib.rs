@@ -148,6 +148,9 @@ pub struct EventRecord {
     /// The class's share of the people, in [0, 1].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+    /// Where its picture was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
 }
 
 /// Names of classes with their probabilities, in [0, 1]: a JSON object in their order.

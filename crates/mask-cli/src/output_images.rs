@@ -98,7 +98,11 @@ pub(crate) fn prepare_crops(folder: &Path, inputs: &[Input]) -> anyhow::Result<(
     }
 }
 
-fn make_folder(folder: &Path, flag: &str) -> anyhow::Result<()> {
+/// Makes a folder into which a flag asks to write.
+///
+/// # Errors
+/// If nothing can be written into it.
+pub(crate) fn make_folder(folder: &Path, flag: &str) -> anyhow::Result<()> {
     let cannot_write =
         || format!("cannot write to {}; give another {flag} folder", folder.display());
     fs::create_dir_all(folder).with_context(cannot_write)?;

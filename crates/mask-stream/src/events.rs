@@ -256,6 +256,7 @@ impl Watched {
             direction: None,
             people: None,
             share: None,
+            picture: None,
         });
         true
     }

@@ -50,6 +50,18 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, requires = "db", value_parser = positive)]
     pub(crate) db_interval: f64,
 
+    /// Save a picture of every event into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save_events: Option<PathBuf>,
+
+    /// Remove the oldest pictures of events where they take more.
+    #[arg(long, value_name = "MEGABYTES", default_value_t = 1000, requires = "save_events")]
+    pub(crate) keep_megabytes: u32,
+
+    /// Remove pictures of events that are older.
+    #[arg(long, value_name = "DAYS", default_value_t = 30.0, requires = "save_events", value_parser = positive)]
+    pub(crate) keep_days: f64,
+
     /// Form of the results on standard output, a frame at a time [default: none on a terminal, else
     /// ndjson].
     #[arg(short, long, value_enum)]

@@ -3,10 +3,12 @@
 
 mod actions;
 pub(crate) mod args;
+mod picture;
 mod plan;
 mod printers;
 mod session;
 mod status;
+mod stills;
 mod video;
 
 use std::{
@@ -32,6 +34,7 @@ use plan::Plan;
 use printers::FramePrinter;
 use session::{End, Session};
 use status::Status;
+use stills::Stills;
 
 /// Exit status where the source could not be read to its end.
 const SOURCE_FAILED: u8 = 1;
@@ -72,7 +75,12 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
         Ok(printer) => printer.map(Mutex::new),
         Err(error) => return output_failed(&error),
     };
-    let shared = Shared { args, detector: &detector, tracker, ffmpeg, printer, status, interrupt };
+    let days = Duration::from_secs_f64(args.keep_days * 24.0 * 3600.0);
+    let bytes = u64::from(args.keep_megabytes) * 1_000_000;
+    let stills = args.save_events.as_deref().map(|folder| Stills::new(folder, bytes, days));
+    let stills = stills.transpose()?;
+    let shared =
+        Shared { args, stills, detector: &detector, tracker, ffmpeg, printer, status, interrupt };
     // All that must be right is looked at before any stream begins.
     let sessions: anyhow::Result<Vec<Session<'_>>> =
         plans.iter().map(|plan| Session::new(plan, &shared)).collect();
@@ -114,6 +122,7 @@ struct Shared<'a> {
     detector: &'a MaskDetector,
     tracker: TrackerConfig,
     ffmpeg: Option<Ffmpeg>,
+    stills: Option<Stills>,
     printer: Option<Mutex<FramePrinter<io::Stdout>>>,
     status: Status,
     interrupt: Interrupt,

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use detection_schema::{EventRecord, FrameRecord};
+use image::RgbImage;
 use mask_detector::FaceDetection;
 use mask_stream::{
     Analysis, AnalysisConfig, Condition, Crossings, Database, Feed, FeedEvent, Frame, Observer,
@@ -19,9 +20,11 @@ use mask_stream::{
 use super::{
     Shared,
     actions::Actions,
+    picture::Painter,
     plan::Plan,
     printers::FramePrinter,
     status::{Status, counts, present},
+    stills::Stills,
     video::Video,
 };
 
@@ -35,10 +38,11 @@ pub(super) struct Session<'a> {
     actions: Option<Actions>,
     printer: Option<&'a Mutex<FramePrinter<io::Stdout>>>,
     video: Option<Video<'a>>,
+    stills: Option<&'a Stills>,
+    painter: Painter,
     database: Option<Database>,
     /// Whether the database could not be written the last time.
     database_fails: bool,
-    blur: bool,
     stall: Duration,
     status: &'a Status,
     /// Time of the last frame.
@@ -63,7 +67,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If its scene, its database or a font cannot be used.
     pub(super) fn new(plan: &'a Plan, shared: &'a Shared<'a>) -> anyhow::Result<Self> {
-        let Shared { args, detector, tracker, ffmpeg, printer, status, .. } = shared;
+        let Shared { args, detector, tracker, ffmpeg, stills, printer, status, .. } = shared;
         let Plan { source, name, settings } = plan;
         let classes: &[String] = detector.classes();
         let config = AnalysisConfig {
@@ -86,10 +90,11 @@ impl<'a> Session<'a> {
             observer,
             actions: settings.on_event.as_deref().map(|command| Actions::new(command, limit)),
             printer: printer.as_ref(),
-            video: Video::new(settings, source, ffmpeg.as_ref(), classes, status)?,
+            video: Video::new(settings, source, ffmpeg.as_ref()),
+            stills: stills.as_ref(),
+            painter: Painter::new(classes, settings.blur, status)?,
             database: database.transpose().context("--db")?,
             database_fails: false,
-            blur: settings.blur,
             stall: Duration::from_secs_f64(settings.stall),
             status,
             time: 0.0,
@@ -130,7 +135,17 @@ impl<'a> Session<'a> {
         self.time = frame.time;
         let faces = self.analysis.process(&frame.image, frame.time)?;
         let size = frame.image.dimensions().into();
-        let events = self.observer.see(frame.time, size, &faces, self.analysis.ended());
+        let mut events = self.observer.see(frame.time, size, &faces, self.analysis.ended());
+        let people = present(self.classes, &self.analysis.people());
+        let shown = self.video.is_some() || self.stills.is_some() && !events.is_empty();
+        let picture = shown.then(|| {
+            let (regions, time) =
+                (self.analysis.regions(), (!feed.is_live()).then_some(frame.time));
+            self.painter.paint(frame.image.clone(), &faces, regions, time, &people)
+        });
+        if let Some(picture) = &picture {
+            self.save(picture, &mut events);
+        }
         self.tell(&events);
         if let Some(database) = &mut self.database {
             let (present, left) = (self.analysis.present(), self.analysis.ended());
@@ -144,19 +159,16 @@ impl<'a> Session<'a> {
                 return Ok(ControlFlow::Break(End::Output(error)));
             }
         }
-        let (age, people) = (frame.arrived.elapsed(), self.analysis.people());
-        if let Some(video) = &mut self.video {
-            let blurred = if self.blur { self.analysis.regions() } else { Vec::new() };
-            let text = present(self.classes, &people);
-            video.write(frame, &faces, blurred, feed.rate(), &text)?;
+        let age = frame.arrived.elapsed();
+        if let (Some(video), Some(picture)) = (&mut self.video, &picture) {
+            video.write(picture, frame.time, feed.rate())?;
         }
         let duration = feed.duration().filter(|_| !feed.is_live());
         let part = duration.map(|duration| (self.time / duration).clamp(0.0, 1.0));
         let age = feed.is_live().then_some(age);
         self.frames += 1;
         self.oldest = self.oldest.max(age);
-        let people = || present(self.classes, &people);
-        self.status.frame(&self.name, part, feed.dropped(), age, people);
+        self.status.frame(&self.name, part, feed.dropped(), age, || people);
         Ok(ControlFlow::Continue(()))
     }
 
@@ -175,6 +187,17 @@ impl<'a> Session<'a> {
             height,
             faces: faces.iter().map(FaceDetection::to_record).collect(),
             events,
+        }
+    }
+
+    /// Saves the picture of events, where that is asked for.
+    fn save(&self, picture: &RgbImage, events: &mut [EventRecord]) {
+        let Some(stills) = self.stills else { return };
+        for event in events {
+            match stills.save(picture, &self.name, &event.rule) {
+                Ok(path) => event.picture = Some(path.to_string_lossy().into_owned()),
+                Err(error) => self.report(&format!("{error:#}")),
+            }
         }
     }
 

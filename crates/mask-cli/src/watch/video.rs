@@ -2,64 +2,50 @@
 
 use std::path::Path;
 
-use mask_detector::{Annotator, BoundingBox, FaceDetection, blur_faces};
-use mask_stream::{Ffmpeg, Frame, Source, VideoWriter};
+use image::RgbImage;
+use mask_stream::{Ffmpeg, Source, VideoWriter};
 
-use super::{args::StreamArgs, status::Status};
-use crate::font;
+use super::args::StreamArgs;
 
 /// The video that is written.
 pub(super) struct Video<'a> {
-    args: &'a StreamArgs,
+    settings: &'a StreamArgs,
     target: &'a Path,
     ffmpeg: &'a Ffmpeg,
     /// Whose sound it has.
     sound: Option<Source>,
-    annotator: Annotator,
     writer: Option<VideoWriter>,
 }
 
 impl<'a> Video<'a> {
     /// The one that is asked for.
     pub(super) fn new(
-        args: &'a StreamArgs,
+        settings: &'a StreamArgs,
         source: &Source,
         ffmpeg: Option<&'a Ffmpeg>,
-        classes: &[String],
-        status: &Status,
-    ) -> anyhow::Result<Option<Self>> {
-        let (Some(target), Some(ffmpeg)) = (args.output.as_deref(), ffmpeg) else {
-            return Ok(None);
-        };
-        let (annotator, remedy) = font::choose(Annotator::new(classes)?, None)?;
-        if let Some(remedy) = remedy {
-            status.report(remedy);
-        }
+    ) -> Option<Self> {
+        let (target, ffmpeg) = (settings.output.as_deref()?, ffmpeg?);
         let is_file = matches!(source, Source::File(path) if !path.contains('%'));
-        let sound = (is_file && !args.live).then(|| source.clone());
-        Ok(Some(Self { args, target, ffmpeg, sound, annotator, writer: None }))
+        let sound = (is_file && !settings.live).then(|| source.clone());
+        Some(Self { settings, target, ffmpeg, sound, writer: None })
     }
 
+    /// Shows a picture from `time` on; `rate` is the source's.
     pub(super) fn write(
         &mut self,
-        frame: Frame,
-        faces: &[FaceDetection],
-        blurred: Vec<BoundingBox>,
+        picture: &RgbImage,
+        time: f64,
         rate: Option<f64>,
-        people: &str,
     ) -> anyhow::Result<()> {
-        let Frame { mut image, time, .. } = frame;
-        blur_faces(&mut image, blurred);
-        self.annotator.draw(&mut image, faces);
-        self.annotator.draw_caption(&mut image, &format!("{}  {people}", clock(time)));
         match &mut self.writer {
-            Some(writer) => writer.write(&image, time)?,
+            Some(writer) => writer.write(picture, time)?,
             None => {
-                let source = rate.unwrap_or(25.0) / f64::from(self.args.every);
-                let rate = self.args.max_fps.map_or(source, |most| most.min(source)).min(60.0);
+                let source = rate.unwrap_or(25.0) / f64::from(self.settings.every);
+                let most = self.settings.max_fps;
+                let rate = most.map_or(source, |most| most.min(source)).min(60.0);
                 let sound = self.sound.as_ref();
                 let writer =
-                    VideoWriter::create(self.ffmpeg, self.target, rate, &image, time, sound)?;
+                    VideoWriter::create(self.ffmpeg, self.target, rate, picture, time, sound)?;
                 self.writer = Some(writer);
             }
         }
@@ -69,11 +55,4 @@ impl<'a> Video<'a> {
     pub(super) fn finish(self) -> anyhow::Result<()> {
         Ok(self.writer.map_or(Ok(()), VideoWriter::finish)?)
     }
-}
-
-/// A time of the source.
-fn clock(seconds: f64) -> String {
-    let tenths = (seconds * 10.0) as u64;
-    let (seconds, minutes, hours) = (tenths / 10 % 60, tenths / 600 % 60, tenths / 36_000);
-    format!("{hours}:{minutes:02}:{seconds:02}.{}", tenths % 10)
 }

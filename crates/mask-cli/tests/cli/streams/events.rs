@@ -5,7 +5,7 @@ use std::{fs, path::Path, thread, time::Duration};
 use serde_json::Value;
 
 use super::{SCENE, path_of, raw_frames, scene_file, watch_raw};
-use crate::support::{records, stderr};
+use crate::support::{detect, labels, records, stderr};
 
 #[cfg(unix)]
 #[test]
@@ -13,7 +13,9 @@ fn events_are_told_and_acted_upon() {
     let folder = tempfile::tempdir().unwrap();
     let (scene, heard) = (scene_file(&folder, SCENE), path_of(&folder, "heard"));
     let command = format!("cat >> {heard}; echo noise");
+    let saved = path_of(&folder, "saved");
     let arguments = ["--fps", "10", "--scene", &scene, "--on-event", &command, "--summary"];
+    let arguments = [&arguments[..], &["--save-events", &saved, "--blur"]].concat();
     let output = watch_raw(&arguments, &raw_frames(24));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let events: Vec<Value> = records(&output)
@@ -28,6 +30,12 @@ fn events_are_told_and_acted_upon() {
         (Some("door"), Some("in"))
     );
     assert_eq!((crossed["track"].as_u64(), crossed["source"].as_str()), (Some(1), Some("-")));
+    // Their pictures show nobody.
+    for event in &events {
+        let picture = Path::new(event["picture"].as_str().unwrap());
+        assert!(picture.starts_with(&saved), "{picture:?}");
+        assert_eq!(labels(&records(&detect([picture]))[0]), Vec::<&str>::new());
+    }
     // The command heard the same, in their order.
     let heard: Vec<Value> = fs::read_to_string(heard)
         .unwrap()
