@@ -59,11 +59,15 @@ impl Ffmpeg {
             version if version >= (5, 1) => vec!["-fps_mode", "passthrough"],
             _ => vec!["-vsync", "passthrough"],
         };
-        // Before that, frames of another size are scaled to the first one's.
-        if self.version >= (4, 4) {
+        if !self.scales_to_first() {
             arguments.extend(["-autoscale", "0"]);
         }
         arguments
+    }
+
+    /// Whether frames of another size are always scaled to the first one's.
+    pub(crate) fn scales_to_first(&self) -> bool {
+        self.version < (4, 4)
     }
 }
 

@@ -152,6 +152,9 @@ pub(crate) struct FfmpegFrames {
     infos: Receiver<Info>,
     said: Arc<Mutex<Said>>,
     selection: FrameSelection,
+    /// The size of all frames, where it cannot change.
+    fixed: Option<ImageSize>,
+    scales_to_first: bool,
     count: u64,
     time: f64,
 }
@@ -204,12 +207,25 @@ impl FfmpegFrames {
             }
         });
         let child = Arc::new(Mutex::new(child));
-        Ok(Self { child, pixels, infos, said, selection: *selection, count: 0, time: 0.0 })
+        Ok(Self {
+            child,
+            pixels,
+            infos,
+            said,
+            selection: *selection,
+            fixed: None,
+            scales_to_first: ffmpeg.scales_to_first(),
+            count: 0,
+            time: 0.0,
+        })
     }
 
     fn next(&mut self) -> Result<Option<Frame>, StreamError> {
         let Ok((time, size)) = self.infos.recv() else { return self.ended() };
-        let ImageSize { width, height } = size;
+        if self.scales_to_first {
+            self.fixed.get_or_insert(size);
+        }
+        let ImageSize { width, height } = self.fixed.unwrap_or(size);
         let mut pixels = vec![0; 3 * width as usize * height as usize];
         if self.pixels.read_exact(&mut pixels).is_err() {
             return self.ended();
