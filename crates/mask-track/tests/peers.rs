@@ -10,8 +10,13 @@ use mask_track::{Observation, Tracker, TrackerConfig};
 use mot::{Boxed, Scores, scores};
 
 /// Sequences and their frames a second.
-const SEQUENCES: [(&str, f64); 4] =
-    [("few", 25.0), ("crowd", 25.0), ("slow_camera", 8.0), ("turning_away", 25.0)];
+const SEQUENCES: [(&str, f64); 5] = [
+    ("few", 25.0),
+    ("crowd", 25.0),
+    ("slow_camera", 8.0),
+    ("turning_away", 25.0),
+    ("photographs", 25.0),
+];
 
 fn golden(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");

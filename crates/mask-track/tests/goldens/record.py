@@ -1,12 +1,17 @@
 """Makes sequences of people who walk, the boxes that a detector might find, and what peers make of them.
 
-usage: python3 record.py    (numpy; trackers 2.1, norfair 2.1, motmetrics 1.4)
+usage: python3 record.py [FOUND.ndjson]    (numpy; trackers 2.1, norfair 2.1, motmetrics 1.4)
+
+FOUND.ndjson is what `mask-cli detect --min-confidence 0.2 frames` finds in the frames of the video that
+docs/performance.md makes: four photographs that move over each other, so that it is known where each face is.
 
 Writes beside itself: NAME.csv with the lines
     truth,FRAME,PERSON,x_min,y_min,x_max,y_max
     found,FRAME,CONFIDENCE,x_min,y_min,x_max,y_max
 and scores.csv with the lines NAME,PEER,MOTA,IDF1,SWITCHES.
 """
+import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -128,9 +133,43 @@ def by_norfair(found, rate, frames):
     return tracks
 
 
+def photographs(found_file):
+    """The four photographs' faces where ffmpeg put them, and what the detector found."""
+    # Faces in the photographs of 512 x 512 pixels, drawn at 200 x 200; where each is at a time.
+    faces = [(179.9, 71.7, 268.6, 174.1), (181.2, 71.7, 271.2, 175.0), *[(177.8, 69.4, 269.1, 183.3)] * 2]
+    places = [
+        lambda t: (20 + 15 * np.sin(2 * t), 10 + 10 * t),
+        lambda t: (220 + 30 * np.sin(t), 10),
+        lambda t: (420, 10 + 20 * np.sin(t)),
+        lambda t: (640 - 90 * t, 150),
+    ]
+    truth, found = [], []
+    for frame, line in enumerate(open(found_file)):
+        corners = [np.floor(place(frame / 25)) for place in places]
+        for person, (face, (x, y)) in enumerate(zip(faces, corners)):
+            box = np.array(face) * 200 / 512 + [x, y, x, y]
+            # Those behind are drawn over this one; what is hidden or outside for the most part is not there.
+            seen = box[2] - max(box[0], 0), min(box[2], WIDTH) - box[0]
+            size = box[2] - box[0], box[3] - box[1]
+            covered = 0.0
+            for front in corners[person + 1 :]:
+                w = min(box[2], front[0] + 200) - max(box[0], front[0])
+                h = min(box[3], front[1] + 200) - max(box[1], front[1])
+                covered = max(covered, max(w, 0) * max(h, 0) / (size[0] * size[1]))
+            if covered < 0.75 and min(seen) > 0.5 * size[0]:
+                truth.append((frame, person + 1, *box))
+        for found_face in json.loads(line)["faces"]:
+            box = found_face["box"]
+            corners_of = (box["x_min"], box["y_min"], box["x_max"], box["y_max"])
+            found.append((frame, found_face["confidence"], *corners_of))
+    return 25, frame + 1, truth, found
+
+
 lines = []
-for seed, name in enumerate(SEQUENCES):
-    rate, frames, truth, found = make(name, seed)
+names = [*SEQUENCES, *(["photographs"] if len(sys.argv) > 1 else [])]
+for seed, name in enumerate(names):
+    made = photographs(sys.argv[1]) if name == "photographs" else make(name, seed)
+    rate, frames, truth, found = made
     rounded = [(f, round(float(c), 3), *(round(float(v), 1) for v in box)) for f, c, *box in found]
     exact = [(f, int(p), *(round(float(v), 1) for v in box)) for f, p, *box in truth]
     text = [",".join(map(str, ("truth", *row))) for row in exact]
