@@ -48,6 +48,8 @@ pub(super) struct Session<'a> {
     /// Time of the last frame.
     time: f64,
     frames: u64,
+    /// Whether the source is lost.
+    lost: bool,
     started: Instant,
     /// The age of the oldest frame of a live source when it was done with.
     oldest: Option<Duration>,
@@ -99,6 +101,7 @@ impl<'a> Session<'a> {
             status,
             time: 0.0,
             frames: 0,
+            lost: false,
             started: Instant::now(),
             oldest: None,
         })
@@ -116,14 +119,22 @@ impl<'a> Session<'a> {
         match event {
             FeedEvent::Frame(frame) => return self.frame(frame, feed),
             FeedEvent::Lost { reason, retry } => {
-                let line = format!("{reason}; trying again in {} s", retry.as_secs());
-                self.source_is(&Condition::Lost, &reason, &line);
+                self.report(&format!("{reason}; trying again in {} s", retry.as_secs()));
+                // However often it is looked for, it is lost once.
+                if !std::mem::replace(&mut self.lost, true) {
+                    self.source_is(&Condition::Lost, &reason);
+                }
             }
-            FeedEvent::Back => self.source_is(&Condition::Back, "back", "back"),
+            FeedEvent::Back => {
+                self.lost = false;
+                self.report("back");
+                self.source_is(&Condition::Back, "back");
+            }
             FeedEvent::Frozen => {
                 let seconds = self.stall.as_secs_f64();
                 let line = format!("the picture has been the same for {seconds} s");
-                self.source_is(&Condition::Frozen, &line, &line);
+                self.report(&line);
+                self.source_is(&Condition::Frozen, &line);
             }
             FeedEvent::Moving => self.report("the picture moves again"),
             FeedEvent::End(result) => return Ok(ControlFlow::Break(End::Source(result))),
@@ -201,8 +212,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn source_is(&mut self, state: &Condition, message: &str, line: &str) {
-        self.report(line);
+    fn source_is(&mut self, state: &Condition, message: &str) {
         let events = self.observer.source_is(state, self.time, message);
         self.tell(&events);
         if let Some(database) = &mut self.database {

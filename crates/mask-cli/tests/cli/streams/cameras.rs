@@ -17,7 +17,7 @@ use std::{
 use image::RgbImage;
 use serde_json::Value;
 
-use super::{path_of, scene, tracks};
+use super::{path_of, query, scene, scene_file, tracks};
 use crate::support::mask_cli;
 
 /// A camera that serves motion JPEG over HTTP, as they do.
@@ -135,13 +135,21 @@ fn a_camera_that_is_lost_is_looked_for_again() {
             })
             .for_each(drop);
     });
-    let backs = |text: &str| text.matches(": back\n").count();
-    let address = camera.address.as_str();
-    let (out, err) = watch_camera(address, &[], |text| backs(text) >= 5);
+    let backs = |text: &str| text.matches("/video: back\n").count();
+    let folder = tempfile::tempdir().unwrap();
+    let rules = "[[rule]]\nname = 'gone'\nwhen = 'lost'\ncooldown = 0\n\
+                 [[rule]]\nname = 'here'\nwhen = 'back'\ncooldown = 0";
+    let (scene, db) = (scene_file(&folder, rules), path_of(&folder, "record.sqlite"));
+    let arguments = ["--scene", &scene, "--db", &db];
+    let (out, err) = watch_camera(&camera.address, &arguments, |text| backs(text) >= 5);
     assert_eq!(err.matches("; trying again in 1 s\n").count(), 5, "{err}");
+    // What happened to the source is recorded as what happened in it.
+    let events = query(&db, "SELECT rule FROM event ORDER BY id");
+    assert_eq!(events, ["gone", "here"].repeat(5));
     // Frames and times go on.
     let records: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(records.len() > 20);
+    // The newest of each visit at least.
+    assert!(records.len() >= 5, "{out}");
     for pair in records.windows(2) {
         assert!(pair[0]["frame"].as_u64() < pair[1]["frame"].as_u64(), "{pair:?}");
         assert!(pair[0]["time"].as_f64() <= pair[1]["time"].as_f64(), "{pair:?}");
