@@ -175,16 +175,13 @@ fn stream_remedy(argument: &str) -> Option<String> {
                 "fetch it first: `curl -sL '{argument}' | mask-cli detect -`, or save it and give the file"
             ),
             "file" => "give the path without `file://`".to_owned(),
-            _ => format!(
-                "take images out of the stream first, for example with `ffmpeg -i '{argument}' -vf fps=1 \
-                 %06d.jpg`"
-            ),
+            _ => format!("streams are watched: `mask-cli watch '{argument}'`"),
         });
     }
     let is_camera = !argument.is_empty() && argument.chars().all(|digit| digit.is_ascii_digit());
     is_camera.then(|| {
         format!(
-            "take a photograph with the camera first, for example with `ffmpeg -f v4l2 -i \
+            "a camera is watched: `mask-cli watch {argument}`; a photograph is taken with `ffmpeg -f v4l2 -i \
              /dev/video{argument} -frames:v 1 photo.jpg`"
         )
     })

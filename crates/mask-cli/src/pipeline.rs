@@ -10,7 +10,7 @@ use std::{
 };
 
 use image::RgbImage;
-use image_input::{DecodeError, DecodeOptions, ImageView, decode, decode_file};
+use image_input::{DecodeError, DecodeOptions, ImageView, OtherKind, decode, decode_file};
 use mask_detector::{BoundingBox, FaceDetection, MaskDetector};
 
 use crate::{
@@ -110,6 +110,7 @@ pub(crate) fn decode_all(
 fn decode_error(error: &DecodeError) -> String {
     match error {
         DecodeError::TooLarge { .. } => format!("{error} (--max-megapixels)"),
+        DecodeError::Other(OtherKind::Video) => format!("{error}, or give it to `mask-cli watch`"),
         _ => error.to_string(),
     }
 }

@@ -106,6 +106,8 @@ fn what_is_no_image_here_is_named_and_counted() {
     }
     assert!(errors.contains("4 of the operating system's"), "{errors}");
 
+    let video = stderr(&detect([root.join("clip.mp4")]));
+    assert!(video.contains("or give it to `mask-cli watch`"), "{video}");
     // Asked for by name, or under another name, each is an error with its format.
     fs::copy(root.join("x.heic"), root.join("x.jpg")).unwrap();
     for (name, part) in [
@@ -168,9 +170,9 @@ fn standard_input_is_an_image_or_a_list() {
 #[test]
 fn streams_pages_and_cameras_are_refused_with_the_command_that_helps() {
     for (argument, part) in [
-        ("rtsp://camera/1", "`ffmpeg -i 'rtsp://camera/1'"),
+        ("rtsp://camera/1", "`mask-cli watch 'rtsp://camera/1'`"),
         ("https://example.org/x.jpg", "`curl -sL 'https://example.org/x.jpg' | mask-cli detect -`"),
-        ("0", "/dev/video0"),
+        ("0", "`mask-cli watch 0`"),
     ] {
         let output = detect([argument]);
         assert_eq!(output.status.code(), Some(2), "{argument}");
