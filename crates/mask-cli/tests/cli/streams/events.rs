@@ -1,6 +1,13 @@
 //! Rules, and commands that hear of events.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -72,6 +79,51 @@ fn commands_that_hang_or_fail_do_not_hold_up_the_stream() {
     );
     thread::sleep(Duration::from_secs(3));
     assert!(!Path::new(&marker).exists());
+}
+
+/// A program that is ended with the test.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs mosquitto"]
+fn events_reach_a_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = scene_file(&folder, SCENE);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let start = |program: &str, arguments: &[&str]| {
+        // Debian has the broker where only administrators look.
+        let paths = format!("{}:/usr/sbin", std::env::var("PATH").unwrap());
+        let mut command = Command::new(program);
+        command.env("PATH", paths).args(["-p", &port]).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let _broker = Service(start("mosquitto", &[]));
+    while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+        thread::sleep(Duration::from_millis(50));
+    }
+    // What is published is kept for who comes later.
+    let publish = format!("mosquitto_pub -p {port} -r -t masks/$(date +%s%N) -s");
+    let output =
+        watch_raw(&["--fps", "10", "--scene", &scene, "--on-event", &publish], &raw_frames(24));
+    assert_eq!(stderr(&output).matches("--on-event").count(), 0, "{}", stderr(&output));
+    let listener = start("mosquitto_sub", &["-t", "masks/#", "-C", "2", "-W", "30"]);
+    let heard = String::from_utf8(listener.wait_with_output().unwrap().stdout).unwrap();
+    // `-s` also sends the end of the line.
+    let lines = heard.lines().filter(|line| !line.is_empty());
+    let mut heard: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    heard.sort_by(|a, b| a["time"].as_f64().partial_cmp(&b["time"].as_f64()).unwrap());
+    let events: Vec<Value> = records(&output)
+        .iter()
+        .flat_map(|record| record["events"].as_array().cloned().unwrap_or_default())
+        .collect();
+    assert_eq!((heard.len(), heard), (2, events));
 }
 
 #[test]
