@@ -38,6 +38,11 @@ struct Share {
 }
 
 impl InFlight {
+    /// Whether there is room for another image.
+    fn has_room(&self) -> bool {
+        *self.pixels.lock().unwrap_or_else(PoisonError::into_inner) <= PIXELS_IN_FLIGHT
+    }
+
     /// Waits until there is room for another image.
     fn wait(&self) {
         let pixels = self.pixels.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,16 +75,23 @@ pub(crate) struct Decoded {
     time: Duration,
 }
 
-/// Decodes the inputs in their order, ahead of the networks.
+/// Decodes the inputs in their order, ahead of the networks. `None` among them: there will be no further one
+/// until some of those before it are done with.
 pub(crate) fn decode_all(
     inputs: impl Iterator<Item = (Input, Option<PathBuf>)>,
     options: &DecodeOptions,
     interrupt: &Interrupt,
-    sender: SyncSender<Decoded>,
+    sender: SyncSender<Option<Decoded>>,
 ) {
     let in_flight = Arc::new(InFlight::default());
     for (input, name) in inputs {
-        in_flight.wait();
+        if !in_flight.has_room() {
+            // The networks would wait for a whole batch, and the batch for them.
+            if sender.send(None).is_err() {
+                return;
+            }
+            in_flight.wait();
+        }
         let start = Instant::now();
         let (path, image) = match input {
             Input::Failed { path, error } => (path, Err(error)),
@@ -100,7 +112,7 @@ pub(crate) fn decode_all(
             Err(error) => (Err(error), None),
         };
         let decoded = Decoded { path, name, image, warning, time: start.elapsed() };
-        if interrupt.pressed() || sender.send(decoded).is_err() {
+        if interrupt.pressed() || sender.send(Some(decoded)).is_err() {
             return;
         }
     }
@@ -142,14 +154,14 @@ pub(crate) struct Searched {
 /// time, until they end or Ctrl-C is pressed.
 pub(crate) fn detect_all(
     detector: &MaskDetector,
-    decoded: &Receiver<Decoded>,
+    decoded: &Receiver<Option<Decoded>>,
     batch: usize,
     min_confidence: f32,
     interrupt: &Interrupt,
     sender: &SyncSender<Finished>,
 ) {
     while !interrupt.pressed() {
-        let batch: Vec<Decoded> = decoded.iter().take(batch).collect();
+        let batch = next_batch(decoded, batch);
         if batch.is_empty() {
             return;
         }
@@ -188,4 +200,20 @@ pub(crate) fn detect_all(
             }
         }
     }
+}
+
+/// The next images, as many as a batch holds or as there will be for now; none at the end.
+fn next_batch(decoded: &Receiver<Option<Decoded>>, size: usize) -> Vec<Decoded> {
+    let mut batch = Vec::new();
+    for decoded in decoded {
+        match decoded {
+            Some(decoded) => batch.push(decoded),
+            None if batch.is_empty() => continue,
+            None => break,
+        }
+        if batch.len() == size {
+            break;
+        }
+    }
+    batch
 }

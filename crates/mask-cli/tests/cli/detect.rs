@@ -324,6 +324,25 @@ fn ctrl_c_ends_with_whole_lines() {
     assert!(errors.is_empty(), "{errors}");
 }
 
+/// The records of a folder, in an address space of so many kilobytes.
+#[cfg(target_os = "linux")]
+fn detect_within(
+    kilobytes: u32,
+    arguments: &str,
+    folder: &std::path::Path,
+) -> Vec<serde_json::Value> {
+    let limited = format!(
+        "ulimit -v {kilobytes}; exec \"$0\" detect --threads 2 --input-size 32 {arguments} \"$1\""
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &limited, env!("CARGO_BIN_EXE_mask-cli")])
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    records(&output)
+}
+
 /// A thousand decoded images are 786 MB; the program itself reserves half a gigabyte of addresses.
 #[cfg(target_os = "linux")]
 #[test]
@@ -334,14 +353,7 @@ fn memory_does_not_grow_with_the_number_of_images() {
     for number in 1..1000 {
         fs::hard_link(&first, folder.path().join(format!("{number}.jpg"))).unwrap();
     }
-    let limited = "ulimit -v 900000; exec \"$0\" detect --threads 2 --input-size 32 \"$1\"";
-    let output = std::process::Command::new("sh")
-        .args(["-c", limited, env!("CARGO_BIN_EXE_mask-cli")])
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(records(&output).len(), 1000);
+    assert_eq!(detect_within(900_000, "", folder.path()).len(), 1000);
 }
 
 /// One of them decoded is 360 MB, and without a bound there are three at once.
@@ -362,14 +374,10 @@ fn memory_holds_one_large_image_at_a_time() {
     for number in 1..6 {
         fs::hard_link(&first, folder.path().join(format!("{number}.png"))).unwrap();
     }
-    let limited = "ulimit -v 900000; exec \"$0\" detect --threads 2 --input-size 32 \"$1\"";
-    let output = std::process::Command::new("sh")
-        .args(["-c", limited, env!("CARGO_BIN_EXE_mask-cli")])
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(records(&output).len(), 6);
+    // A batch that is larger than what may wait must not wait for itself.
+    for arguments in ["", "--batch 4"] {
+        assert_eq!(detect_within(900_000, arguments, folder.path()).len(), 6, "{arguments}");
+    }
 }
 
 #[test]
