@@ -3,7 +3,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use fused_cpu::{
-    Activation, Clamp, Graph, Isa, Operation, Plan, ValueId, Window, Workspace,
+    Activation, Clamp, Graph, Isa, Operation, Plan, ValueId, Workspace,
     ops::{Affine, Convolution, Flatten, L2Norm, Pool, Pooling, Upsample},
 };
 
@@ -128,7 +128,7 @@ impl Case {
                 let made = (positions(map, &of)).then(|| {
                     naive::convolution(map, &doubles(&weights), &doubles(&bias), groups, &of)
                 });
-                let window = moving(&of);
+                let window = (&of).into();
                 let convolution = Convolution { weights, bias, inputs: channels, groups, window };
                 (Operation::Convolution(convolution), made)
             }
@@ -151,7 +151,7 @@ impl Case {
                     of.before[axis] = of.before[axis].min(of.kernel[axis] / 2);
                     of.after[axis] = of.before[axis];
                 }
-                let window = moving(&of);
+                let window = (&of).into();
                 let fits = positions(map, &of);
                 let (pooling, made) = if bool::arbitrary(u)? {
                     (Pooling::Max, fits.then(|| naive::max_pool(map, &of)))
@@ -238,17 +238,6 @@ fn window(u: &mut Unstructured<'_>) -> Result<WindowOf> {
     let (kernel, stride, dilation) = (pair(1, 4)?, pair(1, 3)?, pair(1, 2)?);
     let (before, after) = (pair(0, 3)?, pair(0, 3)?);
     Ok(WindowOf { kernel, stride, dilation, before, after, ceil: bool::arbitrary(u)? })
-}
-
-fn moving(of: &WindowOf) -> Window {
-    Window {
-        kernel: of.kernel,
-        stride: of.stride,
-        dilation: of.dilation,
-        padding_begin: of.before,
-        padding_end: of.after,
-        ceil: of.ceil,
-    }
 }
 
 /// Whether a window fits at all.

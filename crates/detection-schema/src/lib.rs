@@ -117,7 +117,7 @@ pub struct FrameRecord {
 }
 
 /// That a rule's condition came true.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// The rule's name.
     pub rule: String,

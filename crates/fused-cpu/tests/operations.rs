@@ -42,20 +42,9 @@ fn check(graph: &Graph, input: &Map, expected: &[Map]) {
     }
 }
 
-fn window(of: &WindowOf) -> Window {
-    Window {
-        kernel: of.kernel,
-        stride: of.stride,
-        dilation: of.dilation,
-        padding_begin: of.before,
-        padding_end: of.after,
-        ceil: of.ceil,
-    }
-}
-
 fn convolution(of: &WindowOf, [inputs, outputs]: [usize; 2], groups: usize) -> Convolution {
     let weights = noise(1, outputs * inputs / groups * of.kernel[0] * of.kernel[1]);
-    Convolution { weights, bias: noise(2, outputs), inputs, groups, window: window(of) }
+    Convolution { weights, bias: noise(2, outputs), inputs, groups, window: of.into() }
 }
 
 fn doubles(values: &[f32]) -> Vec<f64> {
@@ -226,7 +215,7 @@ proptest! {
                 naive::average_pool(&input, &of, count_padding),
             ),
         ] {
-            let pool = Operation::Pool(Pool { window: window(&of), pooling });
+            let pool = Operation::Pool(Pool { window: (&of).into(), pooling });
             let (graph, expected) = with_activations(pool, channels, &plain);
             check(&graph, &input, &expected);
         }

@@ -20,7 +20,7 @@ use mask_track::TrackerConfig;
 use crate::{
     args::{DetectArgs, Format},
     font,
-    format::printer,
+    format::{output_failed, printer},
     inputs::{Input, Inputs, Reading},
     interrupt::Interrupt,
     networks,
@@ -208,12 +208,4 @@ fn session<'a>(
         labels: args.save_labels.is_some().then(Vec::new),
         found: false,
     }))
-}
-
-/// A reader that went away is not an error; anything else is.
-fn output_failed(error: &io::Error) -> anyhow::Result<ExitCode> {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        _ => bail!("cannot write the results: {error}"),
-    }
 }

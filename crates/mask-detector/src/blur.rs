@@ -1,9 +1,12 @@
 //! Faces made unrecognisable.
 
 use geometry::Crop;
-use image::{Rgb, RgbImage, imageops};
+use image::{
+    RgbImage,
+    imageops::{self, FilterType},
+};
 
-use crate::{BoundingBox, ImageSize};
+use crate::{BoundingBox, ImageSize, PixelRect};
 
 /// A face is left with so many patches along its longer side: few enough that nobody is recognised, and
 /// nothing more is left of the face in the image.
@@ -17,35 +20,29 @@ const MARGIN: Crop = Crop { margin: 0.15, square: false };
 pub fn blur_faces(image: &mut RgbImage, faces: impl IntoIterator<Item = BoundingBox>) {
     let (width, height) = image.dimensions();
     let size = ImageSize { width, height };
-    // Of all faces before any is replaced, so that they do not depend on each other's order.
-    let original = image.clone();
-    for bbox in faces {
+    let patched = |bbox: BoundingBox| {
         let bbox = bbox.clamp(size);
         if bbox.area() <= 0.0 {
-            continue;
+            return None;
         }
-        let rect = MARGIN.region(&bbox, size).enclosing_rect(size);
-        let patch = rect.width.max(rect.height).div_ceil(PATCHES).max(1);
-        let (columns, rows) = (rect.width.div_ceil(patch), rect.height.div_ceil(patch));
-        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)))
-        {
-            let (x, y) = (rect.x + column * patch, rect.y + row * patch);
-            let (w, h) = (patch.min(rect.x + rect.width - x), patch.min(rect.y + rect.height - y));
-            let mut sum = [0u64; 3];
-            for pixel in imageops::crop_imm(&original, x, y, w, h).to_image().pixels() {
-                sum.iter_mut().zip(pixel.0).for_each(|(sum, value)| *sum += u64::from(value));
-            }
-            let count = u64::from(w) * u64::from(h);
-            let mean = Rgb(sum.map(|sum| (sum / count.max(1)) as u8));
-            for (dy, dx) in (0..h).flat_map(|dy| (0..w).map(move |dx| (dy, dx))) {
-                image.put_pixel(x + dx, y + dy, mean);
-            }
-        }
+        let PixelRect { x, y, width, height } = MARGIN.region(&bbox, size).enclosing_rect(size);
+        let longer = width.max(height);
+        let patches = |side: u32| (side * PATCHES).div_ceil(longer).clamp(1, PATCHES);
+        let face = imageops::crop_imm(image, x, y, width, height).to_image();
+        let means = imageops::thumbnail(&face, patches(width), patches(height));
+        Some((x, y, imageops::resize(&means, width, height, FilterType::Nearest)))
+    };
+    // Of all faces before any is replaced, so that they do not depend on each other's order.
+    let patched: Vec<_> = faces.into_iter().filter_map(patched).collect();
+    for (x, y, face) in patched {
+        imageops::replace(image, &face, x.into(), y.into());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
+
     use super::*;
 
     #[test]

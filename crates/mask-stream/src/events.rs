@@ -218,7 +218,7 @@ impl Watched {
             }
             Condition::Crossed { line, direction } => {
                 for (name, crossing, person) in crossed {
-                    if *name != line || direction.is_some_and(|d| d != (*crossing).into()) {
+                    if *name != line || direction.is_some_and(|wanted| wanted != *crossing) {
                         continue;
                     }
                     let way = if *crossing == Crossing::In { "in" } else { "out" };
@@ -246,17 +246,9 @@ impl Watched {
         self.told = Some(time);
         report(EventRecord {
             rule: self.rule.name.clone(),
-            source: String::new(),
             time,
             message,
-            track: None,
-            label: None,
-            zone: None,
-            line: None,
-            direction: None,
-            people: None,
-            share: None,
-            picture: None,
+            ..EventRecord::default()
         });
         true
     }

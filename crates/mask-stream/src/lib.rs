@@ -20,6 +20,6 @@ pub use events::{Crossings, Observer};
 pub use feed::{Feed, FeedConfig, FeedEvent};
 pub use ffmpeg::Ffmpeg;
 pub use frames::{Frame, FrameSelection};
-pub use scene::{Condition, Direction, Rule, Scene};
+pub use scene::{Condition, Rule, Scene};
 pub use source::{RawFormat, Source};
 pub use writer::VideoWriter;

@@ -77,7 +77,7 @@ pub enum Condition {
         /// The line.
         line: String,
         /// Only in this direction.
-        direction: Option<Direction>,
+        direction: Option<Crossing>,
     },
     /// The source was lost.
     Lost,
@@ -85,25 +85,6 @@ pub enum Condition {
     Back,
     /// The picture has not moved for too long.
     Frozen,
-}
-
-/// A direction in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// From the left to the right of who looks along the line.
-    In,
-    /// From the right to the left.
-    Out,
-}
-
-impl From<Crossing> for Direction {
-    fn from(crossing: Crossing) -> Self {
-        match crossing {
-            Crossing::In => Self::In,
-            Crossing::Out => Self::Out,
-        }
-    }
 }
 
 impl Scene {

@@ -38,7 +38,7 @@ impl VideoWriter {
         ffmpeg: &Ffmpeg,
         target: &Path,
         rate: f64,
-        first: &RgbImage,
+        first: RgbImage,
         time: f64,
         sound: Option<&Source>,
     ) -> Result<Self, StreamError> {
@@ -76,7 +76,7 @@ impl VideoWriter {
             rate,
             start: time,
             written: 0,
-            last: first.clone(),
+            last: first,
             target: target.to_path_buf(),
             partial,
         })
@@ -86,7 +86,7 @@ impl VideoWriter {
     ///
     /// # Errors
     /// If ffmpeg cannot write.
-    pub fn write(&mut self, frame: &RgbImage, time: f64) -> Result<(), StreamError> {
+    pub fn write(&mut self, frame: RgbImage, time: f64) -> Result<(), StreamError> {
         // What was shown before lasts until then.
         let until = ((time - self.start) * self.rate).round().max(0.0) as u64;
         let last = std::mem::replace(&mut self.last, fitted(frame, self.size));
@@ -138,16 +138,16 @@ impl Drop for VideoWriter {
 }
 
 /// The frame at another size, its aspect ratio kept.
-fn fitted(frame: &RgbImage, size: (u32, u32)) -> RgbImage {
+fn fitted(frame: RgbImage, size: (u32, u32)) -> RgbImage {
     if frame.dimensions() == size {
-        return frame.clone();
+        return frame;
     }
     let (width, height) = frame.dimensions();
     let scale =
         f64::min(f64::from(size.0) / f64::from(width), f64::from(size.1) / f64::from(height));
     let scaled = |side: u32, most: u32| ((f64::from(side) * scale).round() as u32).clamp(1, most);
     let (inner_width, inner_height) = (scaled(width, size.0), scaled(height, size.1));
-    let inner = imageops::resize(frame, inner_width, inner_height, imageops::FilterType::Triangle);
+    let inner = imageops::resize(&frame, inner_width, inner_height, imageops::FilterType::Triangle);
     let mut whole = RgbImage::new(size.0, size.1);
     let (x, y) = ((size.0 - inner_width) / 2, (size.1 - inner_height) / 2);
     imageops::replace(&mut whole, &inner, x.into(), y.into());

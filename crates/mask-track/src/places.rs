@@ -44,6 +44,8 @@ pub struct Line {
 
 /// Which way a line was crossed, for somebody at its beginning who looks to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Crossing {
     /// From the left to the right.
     In,

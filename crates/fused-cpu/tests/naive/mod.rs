@@ -73,6 +73,19 @@ impl WindowOf {
     }
 }
 
+impl From<&WindowOf> for fused_cpu::Window {
+    fn from(of: &WindowOf) -> Self {
+        Self {
+            kernel: of.kernel,
+            stride: of.stride,
+            dilation: of.dilation,
+            padding_begin: of.before,
+            padding_end: of.after,
+            ceil: of.ceil,
+        }
+    }
+}
+
 impl Map {
     pub(crate) fn at(&self, image: usize, y: usize, x: usize, channel: usize) -> f64 {
         self.values[((image * self.height + y) * self.width + x) * self.channels + channel]

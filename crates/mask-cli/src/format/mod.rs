@@ -4,11 +4,12 @@ mod csv;
 mod ndjson;
 mod table;
 
-use std::io;
+use std::{io, process::ExitCode};
+
+use anyhow::bail;
+use detection_schema::ImageRecord;
 
 pub(crate) use csv::io_error;
-
-use detection_schema::ImageRecord;
 
 use crate::args::Format;
 
@@ -32,4 +33,15 @@ pub(crate) fn printer(
             Box::new(table::Table::new(classes, anstream::AutoStream::auto(output)))
         }
     })
+}
+
+/// How a program ends that cannot write its results: a reader that went away is not an error.
+///
+/// # Errors
+/// For anything else.
+pub(crate) fn output_failed(error: &io::Error) -> anyhow::Result<ExitCode> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        _ => bail!("cannot write the results: {error}"),
+    }
 }

@@ -23,12 +23,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use mask_detector::MaskDetector;
 use mask_stream::{Feed, FeedConfig, Ffmpeg, FrameSelection, Source};
 use mask_track::TrackerConfig;
 
-use crate::{interrupt::Interrupt, networks};
+use crate::{format::output_failed, interrupt::Interrupt, networks};
 use args::{StreamArgs, StreamFormat, WatchArgs};
 use plan::Plan;
 use printers::FramePrinter;
@@ -136,25 +136,28 @@ fn session_of(
     stop: &AtomicBool,
 ) -> anyhow::Result<End> {
     let feed = Feed::open(plan.source.clone(), shared.ffmpeg.clone(), feed_config(&plan.settings));
-    let mut end = End::Source(Ok(()));
+    let mut end = Ok(End::Source(Ok(())));
     while !shared.interrupt.pressed() && !stop.load(Ordering::Relaxed) {
         let Some(event) = feed.next(PAUSE) else { continue };
-        if let ControlFlow::Break(how) = session.take(event, &feed)? {
-            end = how;
-            break;
+        match session.take(event, &feed) {
+            Ok(ControlFlow::Continue(())) => continue,
+            Ok(ControlFlow::Break(how)) => end = Ok(how),
+            Err(error) => end = Err(error),
         }
+        break;
     }
-    if matches!(end, End::Output(_)) {
+    if matches!(end, Ok(End::Output(_))) {
         // Nobody takes the others' results either.
         stop.store(true, Ordering::Relaxed);
     }
     let dropped = feed.dropped();
     drop(feed);
-    if let End::Source(Err(error)) = &end {
+    if let Ok(End::Source(Err(error))) = &end {
         session.report(&error.to_string());
     }
-    session.finish(dropped, shared.args.summary || io::stderr().is_terminal())?;
-    Ok(end)
+    // Whatever happened, what was seen until then is recorded.
+    let finished = session.finish(dropped, shared.args.summary || io::stderr().is_terminal());
+    end.and_then(|end| finished.map(|()| end))
 }
 
 fn feed_config(settings: &StreamArgs) -> FeedConfig {
@@ -169,13 +172,5 @@ fn feed_config(settings: &StreamArgs) -> FeedConfig {
         live: settings.live.then_some(true),
         stall: Duration::from_secs_f64(settings.stall),
         reconnect: !settings.no_reconnect,
-    }
-}
-
-/// A reader that went away is not an error; anything else is.
-fn output_failed(error: &io::Error) -> anyhow::Result<ExitCode> {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        _ => bail!("cannot write the results: {error}"),
     }
 }

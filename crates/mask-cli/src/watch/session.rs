@@ -38,6 +38,8 @@ pub(super) struct Session<'a> {
     actions: Option<Actions>,
     printer: Option<&'a Mutex<FramePrinter<io::Stdout>>>,
     video: Option<Video<'a>>,
+    /// Whether it could not be written to its end.
+    video_failed: bool,
     stills: Option<&'a Stills>,
     painter: Painter,
     database: Option<Database>,
@@ -93,6 +95,7 @@ impl<'a> Session<'a> {
             actions: settings.on_event.as_deref().map(|command| Actions::new(command, limit)),
             printer: printer.as_ref(),
             video: Video::new(settings, source, ffmpeg.as_ref()),
+            video_failed: false,
             stills: stills.as_ref(),
             painter: Painter::new(classes, settings.blur, status)?,
             database: database.transpose().context("--db")?,
@@ -110,7 +113,7 @@ impl<'a> Session<'a> {
     /// Takes what a source brings.
     ///
     /// # Errors
-    /// If the networks fail or the video cannot be written.
+    /// If the networks fail.
     pub(super) fn take(
         &mut self,
         event: FeedEvent,
@@ -149,10 +152,11 @@ impl<'a> Session<'a> {
         let mut events = self.observer.see(frame.time, size, &faces, self.analysis.ended());
         let people = present(self.classes, &self.analysis.people());
         let shown = self.video.is_some() || self.stills.is_some() && !events.is_empty();
+        let Frame { index, time, image, arrived } = frame;
+        let (width, height) = image.dimensions();
         let picture = shown.then(|| {
-            let (regions, time) =
-                (self.analysis.regions(), (!feed.is_live()).then_some(frame.time));
-            self.painter.paint(frame.image.clone(), &faces, regions, time, &people)
+            let (regions, clock) = (self.analysis.regions(), (!feed.is_live()).then_some(time));
+            self.painter.paint(image, &faces, regions, clock, &people)
         });
         if let Some(picture) = &picture {
             self.save(picture, &mut events);
@@ -160,19 +164,31 @@ impl<'a> Session<'a> {
         self.tell(&events);
         if let Some(database) = &mut self.database {
             let (present, left) = (self.analysis.present(), self.analysis.ended());
-            let written = database.frame(frame.time, &present, left, &events);
+            let written = database.frame(time, &present, left, &events);
             self.written(written);
         }
-        let record = self.record(&frame, &faces, events);
+        let record = FrameRecord {
+            source: self.name.clone(),
+            frame: index,
+            time,
+            width,
+            height,
+            faces: faces.iter().map(FaceDetection::to_record).collect(),
+            events,
+        };
         if let Some(printer) = self.printer {
             let printed = printer.lock().unwrap_or_else(PoisonError::into_inner).print(&record);
             if let Err(error) = printed {
                 return Ok(ControlFlow::Break(End::Output(error)));
             }
         }
-        let age = frame.arrived.elapsed();
-        if let (Some(video), Some(picture)) = (&mut self.video, &picture) {
-            video.write(picture, frame.time, feed.rate())?;
+        let age = arrived.elapsed();
+        if let (Some(video), Some(picture)) = (&mut self.video, picture)
+            && let Err(error) = video.write(picture, time, feed.rate())
+        {
+            // A disk may be full; people are followed and counted all the same.
+            self.report(&format!("{error:#}; no video is written any more"));
+            (self.video, self.video_failed) = (None, true);
         }
         let duration = feed.duration().filter(|_| !feed.is_live());
         let part = duration.map(|duration| (self.time / duration).clamp(0.0, 1.0));
@@ -181,24 +197,6 @@ impl<'a> Session<'a> {
         self.oldest = self.oldest.max(age);
         self.status.frame(&self.name, part, feed.dropped(), age, || people);
         Ok(ControlFlow::Continue(()))
-    }
-
-    fn record(
-        &self,
-        frame: &Frame,
-        faces: &[FaceDetection],
-        events: Vec<EventRecord>,
-    ) -> FrameRecord {
-        let (width, height) = frame.image.dimensions();
-        FrameRecord {
-            source: self.name.clone(),
-            frame: frame.index,
-            time: frame.time,
-            width,
-            height,
-            faces: faces.iter().map(FaceDetection::to_record).collect(),
-            events,
-        }
     }
 
     /// Saves the picture of events, where that is asked for.
@@ -254,9 +252,12 @@ impl<'a> Session<'a> {
     /// Finishes what is being written and done. With `summary`, says what there was.
     ///
     /// # Errors
-    /// If the video cannot be written.
+    /// If the video or the database could not be written.
     pub(super) fn finish(self, dropped: u64, summary: bool) -> anyhow::Result<()> {
-        let video = self.video.map_or(Ok(()), Video::finish);
+        let video = match self.video {
+            _ if self.video_failed => Err(anyhow::anyhow!("the video could not be written")),
+            video => video.map_or(Ok(()), Video::finish),
+        };
         let present = self.analysis.present();
         let database = self.database.map_or(Ok(()), |database| database.finish(&present));
         let problems = self.actions.map_or_else(Vec::new, Actions::finish);

@@ -33,7 +33,7 @@ impl<'a> Video<'a> {
     /// Shows a picture from `time` on; `rate` is the source's.
     pub(super) fn write(
         &mut self,
-        picture: &RgbImage,
+        picture: RgbImage,
         time: f64,
         rate: Option<f64>,
     ) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use std::{
     fs,
     io::Write,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
 };
 
@@ -38,16 +38,21 @@ pub(super) fn watch<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item
     mask_cli().arg("watch").args(arguments).output().unwrap()
 }
 
-/// Frames on standard input.
-pub(super) fn watch_raw(arguments: &[&str], bytes: &[u8]) -> Output {
-    let mut child = mask_cli()
+/// The program, which waits for frames on standard input.
+pub(super) fn start_raw(arguments: &[&str]) -> Child {
+    mask_cli()
         .args(["watch", "--raw", "256x192"])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Frames on standard input.
+pub(super) fn watch_raw(arguments: &[&str], bytes: &[u8]) -> Output {
+    let mut child = start_raw(arguments);
     let mut input = child.stdin.take().unwrap();
     let bytes = bytes.to_vec();
     // The program may end before it has read all.

@@ -3,15 +3,15 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    process::{Child, Stdio},
+    process::Child,
     thread,
     time::Duration,
 };
 
 use serde_json::Value;
 
-use super::{SCENE, path_of, query, raw_frames, scene, scene_file, watch_raw};
-use crate::support::{mask_cli, stderr};
+use super::{SCENE, path_of, query, raw_frames, scene, scene_file, start_raw, watch_raw};
+use crate::support::stderr;
 
 #[test]
 fn sessions_are_recorded_in_a_database() {
@@ -57,14 +57,7 @@ struct Fed {
 
 impl Fed {
     fn new(arguments: &[&str]) -> Self {
-        let mut child = mask_cli()
-            .args(["watch", "--raw", "256x192", "--fps", "10"])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = start_raw(&[&["--fps", "10"], arguments].concat());
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines, frames: 0 }
     }

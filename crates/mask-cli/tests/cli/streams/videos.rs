@@ -188,6 +188,28 @@ fn the_size_may_change_in_mid_stream() {
     assert_eq!(probe(&drawn).0, ["video,256,192"]);
 }
 
+/// A file that may not grow further stands for a disk that is full.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs ffmpeg"]
+fn a_video_that_cannot_be_written_does_not_end_the_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = images(&folder, 20, 256, 192);
+    let (path, drawn) = (path_of(&folder, "scene.mkv"), path_of(&folder, "drawn.avi"));
+    ffmpeg(&["-stream_loop", "9", "-framerate", "25", "-i", &images, "-c:v", "mjpeg", &path]);
+    // 20 blocks of 512 bytes.
+    let limited = "ulimit -f 20; exec \"$0\" watch \"$1\" --detect-every 20 --output \"$2\"";
+    let output = std::process::Command::new("sh")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_mask-cli"), &path, &drawn])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(records(&output).len(), 200);
+    assert!(stderr(&output).contains("no video is written any more"), "{}", stderr(&output));
+    let left = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().contains("drawn")));
+}
+
 #[test]
 #[ignore = "needs ffmpeg"]
 fn drawn_videos_keep_time_and_sound() {
