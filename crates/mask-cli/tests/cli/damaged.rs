@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Output,
 };
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
@@ -10,11 +11,16 @@ use tempfile::TempDir;
 
 use crate::support::{crc32, detect, example, fixture, labels, mask_cli, records, stderr};
 
+/// Detects in a file or folder, without a line about the device, whatever the program is built with.
+fn on_the_cpu(path: &Path) -> Output {
+    detect([Path::new("--device"), Path::new("cpu"), path])
+}
+
 /// Writes a file and detects in it; the line on standard error, without the name, if the face is found.
 fn warning_of(folder: &TempDir, name: &str, bytes: &[u8]) -> String {
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
-    let output = detect([&path]);
+    let output = on_the_cpu(&path);
     assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
     let record = &records(&output)[0];
     assert_eq!(labels(record), ["without_mask"], "{name}");
@@ -34,7 +40,7 @@ fn warning_of(folder: &TempDir, name: &str, bytes: &[u8]) -> String {
 fn error_of(folder: &TempDir, name: &str, bytes: &[u8]) -> String {
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
-    let output = detect([&path]);
+    let output = on_the_cpu(&path);
     assert_eq!(output.status.code(), Some(1), "{name}");
     records(&output)[0]["error"].as_str().unwrap().to_owned()
 }
@@ -161,7 +167,7 @@ fn heic_is_decoded_where_it_is_built_in() {
     for name in ["a.HEIC", "b.jpg", "c"] {
         assert_eq!(warning_of(&folder, name, &bytes), "");
     }
-    let output = detect([folder.path()]);
+    let output = on_the_cpu(folder.path());
     let records = records(&output);
     assert_eq!(records.len(), 3);
     assert_eq!(
