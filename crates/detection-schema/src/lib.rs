@@ -151,6 +151,9 @@ pub struct EventRecord {
     /// Where its picture was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<String>,
+    /// Where its clip is saved, some seconds later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<String>,
 }
 
 /// Names of classes with their probabilities, in [0, 1]: a JSON object in their order.

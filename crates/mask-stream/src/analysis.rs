@@ -88,6 +88,8 @@ pub struct Analysis<'a> {
     /// The boxes of the last frame, sure or not.
     found: Vec<BoundingBox>,
     ended: Vec<Visit>,
+    /// Width and height of the last frame.
+    size: Option<(u32, u32)>,
     frames: u64,
     classified: u64,
 }
@@ -103,6 +105,7 @@ impl<'a> Analysis<'a> {
             gone: vec![0; detector.classes().len()],
             found: Vec::new(),
             ended: Vec::new(),
+            size: None,
             frames: 0,
             classified: 0,
         }
@@ -118,6 +121,7 @@ impl<'a> Analysis<'a> {
         image: &RgbImage,
         time: f64,
     ) -> Result<Vec<FaceDetection>, DetectError> {
+        self.follow_size(image.dimensions());
         let looks = self.frames.is_multiple_of(u64::from(self.config.detect_every.max(1)));
         self.frames += 1;
         let (update, faces) = if looks {
@@ -165,6 +169,14 @@ impl<'a> Analysis<'a> {
     /// How often the classifier looked at a face.
     pub fn classified(&self) -> u64 {
         self.classified
+    }
+
+    /// People stay who they are where a source changes its resolution.
+    fn follow_size(&mut self, size: (u32, u32)) {
+        if let Some((width, height)) = self.size.replace(size).filter(|last| *last != size) {
+            let factor = |now: u32, before: u32| f64::from(now) / f64::from(before);
+            self.tracker.rescale(factor(size.0, width), factor(size.1, height));
+        }
     }
 
     /// Asks the classifier about tracks that are new, in doubt, or were not looked at for some time.

@@ -56,6 +56,13 @@ impl Coordinate {
         self.covariance =
             [position - gain * position, both - gain * both, velocity - velocity_gain * both];
     }
+
+    /// In a unit that is `factor` times smaller.
+    fn scale(&mut self, factor: f64) {
+        self.position *= factor;
+        self.velocity *= factor;
+        self.covariance = self.covariance.map(|entry| entry * factor * factor);
+    }
 }
 
 /// A box in motion.
@@ -105,6 +112,14 @@ impl MovingBox {
         self.y.correct(y, noise);
         self.aspect.correct(aspect, ASPECT_NOISE.2);
         self.height.correct(height, noise);
+    }
+
+    /// In a picture that is wider and higher by these factors.
+    pub(crate) fn scale(&mut self, horizontal: f64, vertical: f64) {
+        self.x.scale(horizontal);
+        self.y.scale(vertical);
+        self.aspect.scale(horizontal / vertical);
+        self.height.scale(vertical);
     }
 
     /// Where it is.

@@ -209,6 +209,14 @@ impl Tracker {
         TrackerUpdate { tracks: self.shown(|followed| followed.state == State::Tracked), ended }
     }
 
+    /// Goes on in pictures that are wider and higher than the last one by these factors, both above 0: a camera
+    /// may change its resolution.
+    pub fn rescale(&mut self, horizontal: f64, vertical: f64) {
+        for followed in &mut self.followed {
+            followed.moving.scale(horizontal, vertical);
+        }
+    }
+
     /// Where everything is that is followed: also tracks that are lost, as predicted, or have but one box.
     pub fn boxes(&self) -> impl Iterator<Item = BoundingBox> + '_ {
         self.followed.iter().map(|followed| followed.moving.bbox())

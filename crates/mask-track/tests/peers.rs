@@ -6,7 +6,7 @@ mod mot;
 use std::{fs, path::Path};
 
 use geometry::BoundingBox;
-use mask_track::{Observation, Tracker, TrackerConfig};
+use mask_track::{Observation, Track, Tracker, TrackerConfig};
 use mot::{Boxed, Scores, scores};
 
 /// Sequences and their frames a second.
@@ -136,6 +136,45 @@ fn tracks_are_at_least_as_good_as_those_of_peers() {
             // A thousandth is one box of a track.
             assert!(ours.idf1 >= theirs.idf1 - 1e-3, "{name}: {ours:?}, {peer} {theirs:?}");
             assert!(ours.mota >= theirs.mota - 1e-3, "{name}: {ours:?}, {peer} {theirs:?}");
+        }
+    }
+}
+
+#[test]
+fn people_stay_who_they_are_in_pictures_of_another_size() {
+    let (_, found) = sequence("crowd");
+    let half = found.len() / 2;
+    for (horizontal, vertical) in [(2.0, 2.0), (2.0, 1.5)] {
+        let config = TrackerConfig::default();
+        let (mut plain, mut scaled) = (Tracker::new(config), Tracker::new(config));
+        for (frame, found) in found.iter().enumerate() {
+            let time = frame as f64 / 25.0;
+            let expected = plain.update(time, found).tracks;
+            let (h, v) = if frame < half { (1.0, 1.0) } else { (horizontal, vertical) };
+            let resized = |bbox: &BoundingBox| BoundingBox {
+                x_min: bbox.x_min * h as f32,
+                y_min: bbox.y_min * v as f32,
+                x_max: bbox.x_max * h as f32,
+                y_max: bbox.y_max * v as f32,
+            };
+            if frame == half {
+                scaled.rescale(h, v);
+            }
+            let larger: Vec<Observation> = found
+                .iter()
+                .map(|found| Observation { bbox: resized(&found.bbox), ..*found })
+                .collect();
+            let tracks = scaled.update(time, &larger).tracks;
+            let ids = |tracks: &[Track]| tracks.iter().map(|track| track.id).collect::<Vec<_>>();
+            assert_eq!(ids(&tracks), ids(&expected), "frame {frame}");
+            // Doubling is exact in floating point; where the axes differ, so does the noise.
+            if h == v {
+                let boxes = tracks.iter().map(|track| track.bbox);
+                assert!(
+                    boxes.eq(expected.iter().map(|track| resized(&track.bbox))),
+                    "frame {frame}"
+                );
+            }
         }
     }
 }

@@ -54,11 +54,15 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) save_events: Option<PathBuf>,
 
-    /// Remove the oldest pictures of events where they take more.
+    /// Also save a clip of every event, from so many seconds before it to so many after.
+    #[arg(long, value_name = "SECONDS", requires = "save_events", value_parser = clip_seconds)]
+    pub(crate) clips: Option<f64>,
+
+    /// Remove the oldest pictures and clips of events where they take more.
     #[arg(long, value_name = "MEGABYTES", default_value_t = 1000, requires = "save_events")]
     pub(crate) keep_megabytes: u32,
 
-    /// Remove pictures of events that are older.
+    /// Remove pictures and clips of events that are older.
     #[arg(long, value_name = "DAYS", default_value_t = 30.0, requires = "save_events", value_parser = positive)]
     pub(crate) keep_days: f64,
 
@@ -125,8 +129,16 @@ pub(crate) struct StreamArgs {
     #[arg(long, value_name = "COMMAND", requires = "scene")]
     pub(crate) on_event: Option<String>,
 
-    /// Seconds that the command of an event may take.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, requires = "on_event", value_parser = positive)]
+    /// Send every event as JSON to this address, http:// or https://, by POST.
+    #[arg(long, value_name = "URL", requires = "scene")]
+    pub(crate) webhook: Option<String>,
+
+    /// Publish every event as JSON: mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC, or mqtts://.
+    #[arg(long, value_name = "URL", requires = "scene")]
+    pub(crate) mqtt: Option<String>,
+
+    /// Seconds that the command of an event or an answer to it may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, requires = "scene", value_parser = positive)]
     pub(crate) event_limit: f64,
 
     /// Write a video with boxes, labels, counts and clock; the sound of a file is kept.
@@ -160,6 +172,14 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
         _ => Err("give a number above 0".to_owned()),
+    }
+}
+
+/// The last seconds are kept in memory.
+fn clip_seconds(text: &str) -> Result<f64, String> {
+    match positive(text) {
+        Ok(seconds) if seconds <= 60.0 => Ok(seconds),
+        _ => Err("give a number above 0, and no more than 60".to_owned()),
     }
 }
 

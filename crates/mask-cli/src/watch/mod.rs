@@ -3,12 +3,13 @@
 
 mod actions;
 pub(crate) mod args;
+mod clips;
+mod event_folder;
 mod picture;
 mod plan;
 mod printers;
 mod session;
 mod status;
-mod stills;
 mod video;
 
 use std::{
@@ -30,11 +31,11 @@ use mask_track::TrackerConfig;
 
 use crate::{format::output_failed, interrupt::Interrupt, networks};
 use args::{StreamArgs, StreamFormat, WatchArgs};
+use event_folder::EventFolder;
 use plan::Plan;
 use printers::FramePrinter;
 use session::{End, Session};
 use status::Status;
-use stills::Stills;
 
 /// Exit status where the source could not be read to its end.
 const SOURCE_FAILED: u8 = 1;
@@ -48,8 +49,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// written.
 pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let plans = Plan::of(args)?;
-    let needs_ffmpeg =
-        |plan: &Plan| !matches!(plan.source, Source::Raw(_)) || plan.settings.output.is_some();
+    let needs_ffmpeg = |plan: &Plan| {
+        let writes = plan.settings.output.is_some() || args.clips.is_some();
+        writes || !matches!(plan.source, Source::Raw(_))
+    };
     let ffmpeg = plans.iter().any(needs_ffmpeg).then(|| Ffmpeg::find(args.ffmpeg.clone()));
     let ffmpeg = ffmpeg.transpose()?;
     networks::start_threads(&args.detector)?;
@@ -77,10 +80,10 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     };
     let days = Duration::from_secs_f64(args.keep_days * 24.0 * 3600.0);
     let bytes = u64::from(args.keep_megabytes) * 1_000_000;
-    let stills = args.save_events.as_deref().map(|folder| Stills::new(folder, bytes, days));
-    let stills = stills.transpose()?;
+    let saved = args.save_events.as_deref().map(|folder| EventFolder::new(folder, bytes, days));
+    let saved = saved.transpose()?;
     let shared =
-        Shared { args, stills, detector: &detector, tracker, ffmpeg, printer, status, interrupt };
+        Shared { args, saved, detector: &detector, tracker, ffmpeg, printer, status, interrupt };
     // All that must be right is looked at before any stream begins.
     let sessions: anyhow::Result<Vec<Session<'_>>> =
         plans.iter().map(|plan| Session::new(plan, &shared)).collect();
@@ -122,7 +125,7 @@ struct Shared<'a> {
     detector: &'a MaskDetector,
     tracker: TrackerConfig,
     ffmpeg: Option<Ffmpeg>,
-    stills: Option<Stills>,
+    saved: Option<EventFolder>,
     printer: Option<Mutex<FramePrinter<io::Stdout>>>,
     status: Status,
     interrupt: Interrupt,

@@ -34,6 +34,8 @@ struct StreamTable {
     name: Option<String>,
     scene: Option<PathBuf>,
     on_event: Option<String>,
+    webhook: Option<String>,
+    mqtt: Option<String>,
     output: Option<PathBuf>,
     blur: Option<bool>,
     every: Option<u32>,
@@ -108,6 +110,8 @@ fn of_file(file: &Path, defaults: &StreamArgs) -> anyhow::Result<Vec<Plan>> {
         settings.scene = table.scene.map(beside).or(settings.scene);
         settings.output = table.output.map(beside);
         settings.on_event = table.on_event.or(settings.on_event);
+        settings.webhook = table.webhook.or(settings.webhook);
+        settings.mqtt = table.mqtt.or(settings.mqtt);
         settings.blur = table.blur.unwrap_or(settings.blur);
         settings.every = table.every.unwrap_or(settings.every).max(1);
         settings.max_fps = table.max_fps.or(settings.max_fps);

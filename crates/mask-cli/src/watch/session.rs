@@ -20,12 +20,14 @@ use mask_stream::{
 use super::{
     Shared,
     actions::Actions,
+    args::StreamArgs,
+    clips::Clips,
+    event_folder::EventFolder,
     picture::Painter,
     plan::Plan,
     printers::FramePrinter,
     status::{Status, counts, present},
-    stills::Stills,
-    video::Video,
+    video::{Video, rate_of},
 };
 
 /// What lasts over all frames of a source.
@@ -35,12 +37,14 @@ pub(super) struct Session<'a> {
     classes: &'a [String],
     analysis: Analysis<'a>,
     observer: Observer,
-    actions: Option<Actions>,
+    settings: &'a StreamArgs,
+    actions: Actions,
     printer: Option<&'a Mutex<FramePrinter<io::Stdout>>>,
     video: Option<Video<'a>>,
     /// Whether it could not be written to its end.
     video_failed: bool,
-    stills: Option<&'a Stills>,
+    saved: Option<&'a EventFolder>,
+    clips: Option<Clips>,
     painter: Painter,
     database: Option<Database>,
     /// Whether the database could not be written the last time.
@@ -71,7 +75,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If its scene, its database or a font cannot be used.
     pub(super) fn new(plan: &'a Plan, shared: &'a Shared<'a>) -> anyhow::Result<Self> {
-        let Shared { args, detector, tracker, ffmpeg, stills, printer, status, .. } = shared;
+        let Shared { args, detector, tracker, ffmpeg, saved, printer, status, .. } = shared;
         let Plan { source, name, settings } = plan;
         let classes: &[String] = detector.classes();
         let config = AnalysisConfig {
@@ -84,7 +88,13 @@ impl<'a> Session<'a> {
             Some(file) => observer.with_context(|| file.display().to_string())?,
             None => observer?,
         };
-        let limit = Duration::from_secs_f64(settings.event_limit);
+        let actions = Actions::new(settings)?;
+        let clips = match (saved, args.clips, ffmpeg) {
+            (Some(folder), Some(seconds), Some(ffmpeg)) => {
+                Some(Clips::new(folder, seconds, ffmpeg, actions.notes()))
+            }
+            _ => None,
+        };
         let database = args.db.as_deref();
         let database = database.map(|file| Database::open(file, name, classes, args.db_interval));
         Ok(Self {
@@ -92,11 +102,13 @@ impl<'a> Session<'a> {
             classes,
             analysis: Analysis::new(detector, config),
             observer,
-            actions: settings.on_event.as_deref().map(|command| Actions::new(command, limit)),
+            settings,
+            actions,
             printer: printer.as_ref(),
             video: Video::new(settings, source, ffmpeg.as_ref()),
             video_failed: false,
-            stills: stills.as_ref(),
+            saved: saved.as_ref(),
+            clips,
             painter: Painter::new(classes, settings.blur, status)?,
             database: database.transpose().context("--db")?,
             database_fails: false,
@@ -125,19 +137,19 @@ impl<'a> Session<'a> {
                 self.report(&format!("{reason}; trying again in {} s", retry.as_secs()));
                 // However often it is looked for, it is lost once.
                 if !std::mem::replace(&mut self.lost, true) {
-                    self.source_is(&Condition::Lost, &reason);
+                    self.source_is(&Condition::Lost, &reason, feed);
                 }
             }
             FeedEvent::Back => {
                 self.lost = false;
                 self.report("back");
-                self.source_is(&Condition::Back, "back");
+                self.source_is(&Condition::Back, "back", feed);
             }
             FeedEvent::Frozen => {
                 let seconds = self.stall.as_secs_f64();
                 let line = format!("the picture has been the same for {seconds} s");
                 self.report(&line);
-                self.source_is(&Condition::Frozen, &line);
+                self.source_is(&Condition::Frozen, &line, feed);
             }
             FeedEvent::Moving => self.report("the picture moves again"),
             FeedEvent::End(result) => return Ok(ControlFlow::Break(End::Source(result))),
@@ -151,7 +163,9 @@ impl<'a> Session<'a> {
         let size = frame.image.dimensions().into();
         let mut events = self.observer.see(frame.time, size, &faces, self.analysis.ended());
         let people = present(self.classes, &self.analysis.people());
-        let shown = self.video.is_some() || self.stills.is_some() && !events.is_empty();
+        let shown = self.video.is_some()
+            || self.clips.is_some()
+            || self.saved.is_some() && !events.is_empty();
         let Frame { index, time, image, arrived } = frame;
         let (width, height) = image.dimensions();
         let picture = shown.then(|| {
@@ -159,8 +173,12 @@ impl<'a> Session<'a> {
             self.painter.paint(image, &faces, regions, clock, &people)
         });
         if let Some(picture) = &picture {
+            if let Some(clips) = &mut self.clips {
+                clips.frame(picture.clone(), time, feed.is_live());
+            }
             self.save(picture, &mut events);
         }
+        self.clip(&mut events, feed);
         self.tell(&events);
         if let Some(database) = &mut self.database {
             let (present, left) = (self.analysis.present(), self.analysis.ended());
@@ -201,17 +219,28 @@ impl<'a> Session<'a> {
 
     /// Saves the picture of events, where that is asked for.
     fn save(&self, picture: &RgbImage, events: &mut [EventRecord]) {
-        let Some(stills) = self.stills else { return };
+        let Some(folder) = self.saved else { return };
         for event in events {
-            match stills.save(picture, &self.name, &event.rule) {
+            match folder.save(picture, &self.name, &event.rule) {
                 Ok(path) => event.picture = Some(path.to_string_lossy().into_owned()),
                 Err(error) => self.report(&format!("{error:#}")),
             }
         }
     }
 
-    fn source_is(&mut self, state: &Condition, message: &str) {
-        let events = self.observer.source_is(state, self.time, message);
+    /// Begins a clip of events, where that is asked for, or lengthens the one that there is.
+    fn clip(&mut self, events: &mut [EventRecord], feed: &Feed) {
+        let Some(clips) = &mut self.clips else { return };
+        let rate = rate_of(self.settings, feed.rate());
+        for event in events {
+            let path = clips.event(&self.name, &event.rule, event.time, rate);
+            event.clip = Some(path.to_string_lossy().into_owned());
+        }
+    }
+
+    fn source_is(&mut self, state: &Condition, message: &str, feed: &Feed) {
+        let mut events = self.observer.source_is(state, self.time, message);
+        self.clip(&mut events, feed);
         self.tell(&events);
         if let Some(database) = &mut self.database {
             let written = database.events(&events);
@@ -238,10 +267,9 @@ impl<'a> Session<'a> {
     fn tell(&self, events: &[EventRecord]) {
         for event in events {
             self.report(&format!("{}: {}", event.rule, event.message));
-            self.actions.iter().for_each(|actions| actions.send(event));
+            self.actions.send(event);
         }
-        let problems = self.actions.as_ref().map_or_else(Vec::new, Actions::problems);
-        problems.iter().for_each(|problem| self.status.report(problem));
+        self.actions.problems().iter().for_each(|problem| self.report(problem));
     }
 
     /// Prints a line about the stream on standard error.
@@ -260,7 +288,8 @@ impl<'a> Session<'a> {
         };
         let present = self.analysis.present();
         let database = self.database.map_or(Ok(()), |database| database.finish(&present));
-        let problems = self.actions.map_or_else(Vec::new, Actions::finish);
+        self.clips.into_iter().for_each(Clips::finish);
+        let problems = self.actions.finish();
         let report = |line: &str| self.status.report(format_args!("{}: {line}", self.name));
         problems.iter().for_each(|problem| report(problem));
         if summary {

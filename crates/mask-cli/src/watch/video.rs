@@ -40,9 +40,7 @@ impl<'a> Video<'a> {
         match &mut self.writer {
             Some(writer) => writer.write(picture, time)?,
             None => {
-                let source = rate.unwrap_or(25.0) / f64::from(self.settings.every);
-                let most = self.settings.max_fps;
-                let rate = most.map_or(source, |most| most.min(source)).min(60.0);
+                let rate = rate_of(self.settings, rate);
                 let sound = self.sound.as_ref();
                 let writer =
                     VideoWriter::create(self.ffmpeg, self.target, rate, picture, time, sound)?;
@@ -55,4 +53,10 @@ impl<'a> Video<'a> {
     pub(super) fn finish(self) -> anyhow::Result<()> {
         Ok(self.writer.map_or(Ok(()), VideoWriter::finish)?)
     }
+}
+
+/// Frames a second of what is written; `rate` is the source's.
+pub(super) fn rate_of(settings: &StreamArgs, rate: Option<f64>) -> f64 {
+    let source = rate.unwrap_or(25.0) / f64::from(settings.every);
+    settings.max_fps.map_or(source, |most| most.min(source)).min(60.0)
 }

@@ -253,9 +253,9 @@ fn a_camera_that_hangs_or_freezes_is_noticed() {
             (0..10).for_each(|frame| visitor.frame(&scene(frame)));
             visitor.wait();
         }
-        // Freezes, and moves again.
+        // Freezes for twenty seconds, and moves again.
         _ => {
-            (0..60).for_each(|_| visitor.frame(&scene(3)));
+            (0..500).for_each(|_| visitor.frame(&scene(3)));
             (0..1000)
                 .take_while(|frame| {
                     visitor.frame(&scene(frame % 20));
@@ -264,10 +264,9 @@ fn a_camera_that_hangs_or_freezes_is_noticed() {
                 .for_each(drop);
         }
     });
-    let (_, err) =
-        watch_camera(&camera.address, &["--stall", "1"], |text| text.contains("moves again"));
+    let (_, err) = watch_camera(&camera.address, &[], |text| text.contains("moves again"));
     let at = |words: &str| err.find(words).unwrap_or_else(|| panic!("{words}: {err}"));
-    assert!(at("no frame for 1 s; trying again") < at(": back"));
-    assert!(at(": back") < at("the picture has been the same for 1 s"));
+    assert!(at("no frame for 10 s; trying again") < at(": back"));
+    assert!(at(": back") < at("the picture has been the same for 10 s"));
     assert!(at("the picture has been the same") < at("the picture moves again"));
 }

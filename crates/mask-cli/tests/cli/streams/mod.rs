@@ -39,15 +39,15 @@ pub(super) fn watch<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item
 }
 
 /// The program, which waits for frames on standard input.
+pub(super) fn raw_command(arguments: &[&str]) -> Command {
+    let mut command = mask_cli();
+    command.args(["watch", "--raw", "256x192"]).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 pub(super) fn start_raw(arguments: &[&str]) -> Child {
-    mask_cli()
-        .args(["watch", "--raw", "256x192"])
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    raw_command(arguments).spawn().unwrap()
 }
 
 /// Frames on standard input.

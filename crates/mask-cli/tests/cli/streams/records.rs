@@ -3,14 +3,15 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    process::Child,
+    path::Path,
+    process::{Child, Command},
     thread,
     time::Duration,
 };
 
 use serde_json::Value;
 
-use super::{SCENE, path_of, query, raw_frames, scene, scene_file, start_raw, watch_raw};
+use super::{SCENE, path_of, query, raw_command, raw_frames, scene, scene_file, watch_raw};
 use crate::support::stderr;
 
 #[test]
@@ -57,7 +58,11 @@ struct Fed {
 
 impl Fed {
     fn new(arguments: &[&str]) -> Self {
-        let mut child = start_raw(&[&["--fps", "10"], arguments].concat());
+        Self::of(raw_command(&[&["--fps", "10"], arguments].concat()))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines, frames: 0 }
     }
@@ -112,4 +117,42 @@ fn a_database_that_cannot_be_written_for_some_time_loses_nothing() {
     assert_eq!(query(&db, "SELECT rule FROM event"), ["bare", "visitor"]);
     let begins = query(&db, "SELECT DISTINCT begins FROM count");
     assert_eq!(begins, ["0.00", "0.50", "1.00", "1.50", "2.00"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs libfaketime"]
+fn streams_go_on_when_the_clock_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scene, db) = (scene_file(&folder, SCENE), path_of(&folder, "record.sqlite"));
+    let (saved, clock) = (path_of(&folder, "saved"), path_of(&folder, "clock"));
+    let set = |by: &str| fs::write(&clock, by).unwrap();
+    set("+0");
+    let arguments = ["--fps", "10", "--scene", &scene, "--db", &db, "--save-events", &saved];
+    let mut command = raw_command(&[&arguments[..], &["--keep-days", "2"]].concat());
+    let library = Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
+    command.env("LD_PRELOAD", library.join("faketime/libfaketime.so.1"));
+    command.env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_NO_CACHE", "1");
+    // Nobody sets the clock that counts from the machine's start.
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let mut fed = Fed::of(command);
+    assert_eq!(fed.feed(8), 1);
+    // Back by a day, then on by one, within what pictures are kept for.
+    set("-1d");
+    assert_eq!(fed.feed(10), 1);
+    set("+1d");
+    fed.feed(7);
+    drop(fed.child.stdin.take());
+    let output = fed.child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).lines().count()), (Some(0), 2));
+    // The clock was really another one, and times of the source are none of its business.
+    let days = "SELECT round(julianday(b.at) - julianday(a.at)) FROM event a, event b
+                WHERE a.rule = 'bare' AND b.rule = 'visitor'";
+    assert_eq!(query(&db, days), ["-1.00"]);
+    assert_eq!(query(&db, "SELECT track, first_seen, last_seen FROM track"), ["1 0.00 2.40"]);
+    assert_eq!(
+        query(&db, "SELECT round(julianday(ended) - julianday(started)) FROM session"),
+        ["1.00"]
+    );
+    assert_eq!(fs::read_dir(&saved).unwrap().count(), 2);
 }

@@ -169,11 +169,12 @@ fn files_of_streams_are_refused_with_what_is_wrong() {
 #[ignore = "needs ffmpeg"]
 fn the_size_may_change_in_mid_stream() {
     let folder = tempfile::tempdir().unwrap();
+    let (images, part) = (images(&folder, 6, 640, 480), path_of(&folder, "part.ts"));
     let mut whole = Vec::new();
-    for (width, height) in [(256, 192), (640, 360)] {
-        let images = images(&folder, 6, width, height);
-        let part = path_of(&folder, "part.ts");
-        ffmpeg(&["-i", &images, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "mpegts", &part]);
+    for size in ["640:480", "1280:720"] {
+        let scale = format!("scale={size}");
+        let coded = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "mpegts", &part];
+        ffmpeg(&[&["-i", &images, "-vf", &scale], &coded[..]].concat());
         whole.extend(fs::read(&part).unwrap());
     }
     let path = folder.path().join("both.ts");
@@ -183,9 +184,11 @@ fn the_size_may_change_in_mid_stream() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let records = records(&output);
     let widths: Vec<_> = records.iter().map(|record| record["width"].as_u64().unwrap()).collect();
-    assert_eq!(widths, [[256; 6], [640; 6]].concat());
+    assert_eq!(widths, [[640; 6], [1280; 6]].concat());
+    // Whoever is there stays who they are.
+    assert!(records.iter().all(|record| tracks(record) == [1]), "{records:?}");
     // What is written keeps its size.
-    assert_eq!(probe(&drawn).0, ["video,256,192"]);
+    assert_eq!(probe(&drawn).0, ["video,640,480"]);
 }
 
 /// A file that may not grow further stands for a disk that is full.
