@@ -42,6 +42,7 @@ pub const WITH_INCORRECT_MASK: &str = "with_incorrect_mask";
 
 /// What became of one image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageRecord {
     /// The image's path as given; bytes that are not UTF-8 are replaced.
     pub image: String,
@@ -52,6 +53,7 @@ pub struct ImageRecord {
 
 /// The result for an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Outcome {
     /// The image could not be used.
@@ -80,6 +82,7 @@ pub enum Outcome {
 
 /// A face.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FaceRecord {
     /// Where it is, in pixels of the upright image, inside it and never empty.
     #[serde(rename = "box")]
@@ -90,6 +93,7 @@ pub struct FaceRecord {
     pub label: String,
     /// Every class with its probability; empty if the writer only knows the label.
     #[serde(default, skip_serializing_if = "Probabilities::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = std::collections::BTreeMap<String, f32>))]
     pub probabilities: Probabilities,
     /// In videos: the number of the track, the same in every frame for the same person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +102,7 @@ pub struct FaceRecord {
 
 /// What was seen in a frame of a video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FrameRecord {
     /// The video or camera, as given.
     pub source: String,
@@ -118,6 +123,7 @@ pub struct FrameRecord {
 
 /// That a rule's condition came true.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventRecord {
     /// The rule's name.
     pub rule: String,

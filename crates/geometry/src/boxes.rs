@@ -8,6 +8,7 @@ macro_rules! box_type {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub struct $name {
             /// Left edge.
             pub x_min: f32,

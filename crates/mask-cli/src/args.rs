@@ -7,7 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use image_input::DecodeOptions;
 use mask_detector::{DeviceChoice, Engine, FaceDetectorConfig, InputSize, LabelText, PriorLayout};
 
-use crate::watch::{self, args::WatchArgs};
+use crate::{
+    serve::{self, ServeArgs},
+    watch::{self, args::WatchArgs},
+};
 
 /// Finds the faces in images and says for each whether it wears a mask.
 #[derive(Debug, Parser)]
@@ -25,6 +28,9 @@ pub(crate) enum Command {
     /// Watch a video, camera or stream: find, follow and count the people in it.
     #[command(after_help = watch::args::NOTES)]
     Watch(Box<WatchArgs>),
+    /// Answer over HTTP, with a page for people.
+    #[command(after_help = serve::NOTES)]
+    Serve(Box<ServeArgs>),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.

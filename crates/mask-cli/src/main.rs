@@ -17,6 +17,7 @@ mod output_images;
 mod pipeline;
 mod progress;
 mod selection;
+mod serve;
 mod session;
 mod timing;
 mod totals;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Detect(args) => detect::run(&args),
         Command::Watch(args) => watch::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man => manual::man_page(),
     };

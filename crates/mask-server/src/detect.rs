@@ -1,0 +1,133 @@
+//! `POST /v1/detect`.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use detection_schema::{ImageRecord, Outcome};
+use futures_util::future::join_all;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    answer::{self, accepts},
+    body::{self, JsonImages, Upload, Uploads},
+    engine::Searched,
+    metrics::ImageOutcome,
+    parameters::{Parameters, Wanted},
+    problem::{Problem, ProblemBody},
+    requests::Taken,
+    server::Service,
+};
+
+/// Files of a form, whatever their fields are called.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it describes what is read by its parts")]
+pub(crate) struct Form {
+    /// Images.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    image: Vec<Vec<u8>>,
+}
+
+/// Finds the faces in images and says for each whether it wears a mask.
+///
+/// The body is an image, a form with any number of files, or JSON with base64. One image is answered with an object,
+/// several with an array in their order, in which each has its faces or its own error.
+#[utoipa::path(
+    post,
+    path = "/v1/detect",
+    tag = "detect",
+    params(Parameters),
+    request_body(content(
+        (Vec<u8> = "application/octet-stream"),
+        (Form = "multipart/form-data"),
+        (JsonImages = "application/json"),
+    )),
+    responses(
+        (status = 200, description = "the faces, or with `draw` or `blur` an image", content(
+            (ImageRecord = "application/json"),
+            (String = "application/x-ndjson"),
+            (Vec<u8> = "image/jpeg"),
+            (Vec<u8> = "image/png"),
+        )),
+        (status = 400, description = "the request has no sense", body = ProblemBody),
+        (status = 401, description = "no valid API key", body = ProblemBody),
+        (status = 408, description = "the body did not arrive in time", body = ProblemBody),
+        (status = 413, description = "too many bytes or images", body = ProblemBody),
+        (status = 415, description = "nothing that is decoded here", body = ProblemBody),
+        (status = 422, description = "damaged, or too many pixels", body = ProblemBody),
+        (status = 429, description = "too much to do; see `Retry-After`", body = ProblemBody),
+        (status = 500, description = "a fault of the server", body = ProblemBody),
+        (status = 503, description = "not done in time; see `Retry-After`", body = ProblemBody),
+    ),
+    security((), ("key" = [])),
+)]
+pub(crate) async fn detect(
+    State(service): State<Service>,
+    wanted: Wanted,
+    taken: Taken,
+) -> Result<Response, Problem> {
+    let most = service.config.limits.images;
+    let uploads = body::images(&taken.headers, taken.body.clone(), most).await?;
+    if wanted.is_image() {
+        let upload = match uploads {
+            Uploads::One(upload) => upload,
+            Uploads::Many(mut uploads) if uploads.len() == 1 => uploads.remove(0),
+            Uploads::Many(_) => {
+                return Err(Problem::bad_request("draw and blur take one image at a time"));
+            }
+        };
+        let png = accepts(&taken.headers, "image/png");
+        let searched = search(&service, &wanted, upload, &taken).await?;
+        let annotator = service.annotator.clone();
+        let drawn = spawn_blocking(move || answer::image(searched, &wanted, &annotator, png));
+        return drawn.await.unwrap_or_else(|_| Err(Problem::late()));
+    }
+    match uploads {
+        Uploads::One(upload) => {
+            let name = upload.name.clone();
+            let searched = search(&service, &wanted, upload, &taken).await?;
+            Ok(Json(answer::record(name, searched)).into_response())
+        }
+        Uploads::Many(uploads) => {
+            let records = uploads.into_iter().map(async |upload| {
+                let name = upload.name.clone();
+                match search(&service, &wanted, upload, &taken).await {
+                    Ok(searched) => answer::record(name, searched),
+                    Err(problem) => answer::failed(name, problem),
+                }
+            });
+            let records = join_all(records).await;
+            // Where not one could be begun, it is the request that came too late.
+            let late = Problem::late();
+            let is_late = |record: &ImageRecord| matches!(&record.outcome, Outcome::Failed { error } if *error == late.message);
+            if records.iter().all(is_late) {
+                return Err(late);
+            }
+            Ok(answer::records(&records, &taken.headers))
+        }
+    }
+}
+
+/// The faces of an image that are asked for.
+async fn search(
+    service: &Service,
+    wanted: &Wanted,
+    upload: Upload,
+    taken: &Taken,
+) -> Result<Searched, Problem> {
+    let found = match upload.bytes {
+        Ok(bytes) => {
+            let (decode, confidence) = (service.config.limits.decode, wanted.min_confidence);
+            service.engine.detect(bytes, &upload.name, decode, confidence, taken.deadline).await
+        }
+        Err(problem) => Err(problem),
+    };
+    let outcome = if found.is_ok() { ImageOutcome::Done } else { ImageOutcome::Failed };
+    service.metrics.image(outcome);
+    found.map(|mut searched| {
+        wanted.select(&mut searched.faces);
+        searched.faces.iter().for_each(|face| service.metrics.face(face.label()));
+        searched
+    })
+}
