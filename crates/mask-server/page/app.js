@@ -8,6 +8,7 @@ const AT_ONCE = 2;
 const TRIES = 20;
 
 const settings = { confidence: 0.65, classes: new Set(), hide: false };
+// Newest first; those that are not done have no record yet.
 const shown = [];
 const waiting = [];
 let least = 0.2;
@@ -57,10 +58,17 @@ function refresh() {
   at("results-section").hidden = shown.length === 0;
 }
 
+function finished() {
+  return shown.filter((result) => result.record);
+}
+
 function add(files) {
-  const images = [...files];
-  if (images.length === 0) return;
-  waiting.push(...images);
+  const added = [...files].map((file) => new Result(file));
+  if (added.length === 0) return;
+  waiting.push(...added);
+  shown.unshift(...added);
+  at("results").prepend(...added.map((result) => result.card));
+  refresh();
   next();
 }
 
@@ -90,8 +98,8 @@ async function post(file, query) {
   }
 }
 
-async function detect(file) {
-  const result = new Result(file);
+async function detect(result) {
+  const { file } = result;
   try {
     const answer = await post(file, `min_confidence=${least}`);
     const record = await answer.json();
@@ -119,12 +127,14 @@ async function detect(file) {
 class Result {
   constructor(file) {
     this.file = file;
+    this.record = undefined;
     this.card = document.createElement("article");
-    this.card.className = "card result";
+    this.card.className = "card result failed";
+    this.card.append(Object.assign(document.createElement("h3"), { textContent: file.name }));
   }
 
   faces() {
-    return results.chosen(this.record.faces ?? [], settings);
+    return results.chosen(this.record?.faces ?? [], settings);
   }
 
   /** The record with the faces that are shown. */
@@ -138,8 +148,9 @@ class Result {
     const details = document.createElement("div");
     details.className = "details";
     details.append(title);
+    this.card.replaceChildren();
+    this.card.classList.toggle("failed", "error" in this.record);
     if (this.record.error) {
-      this.card.classList.add("failed");
       const why = document.createElement("p");
       why.className = "wrong";
       why.textContent = this.record.error;
@@ -172,13 +183,11 @@ class Result {
       this.card.append(this.canvas);
     }
     this.card.append(details);
-    shown.unshift(this);
-    at("results").prepend(this.card);
     refresh();
   }
 
   draw() {
-    if (this.record.error) return;
+    if (!this.canvas) return;
     const faces = this.faces();
     const { width, height } = this.record;
     this.canvas.width = this.picture?.width ?? width;
@@ -209,14 +218,15 @@ for (const name of ["dragover", "dragleave", "drop"]) {
   });
 }
 at("all-json").addEventListener("click", () => {
-  const lines = shown.map((result) => JSON.stringify(result.visible()) + "\n").join("");
+  const lines = finished().map((result) => JSON.stringify(result.visible()) + "\n").join("");
   results.save("faces.ndjson", lines, "application/x-ndjson");
 });
 at("all-csv").addEventListener("click", () => {
-  results.save("faces.csv", results.csv(shown.map((result) => result.visible())), "text/csv");
+  results.save("faces.csv", results.csv(finished().map((result) => result.visible())), "text/csv");
 });
 at("clear").addEventListener("click", () => {
   shown.length = 0;
+  waiting.length = 0;
   at("results").replaceChildren();
   say("");
   refresh();

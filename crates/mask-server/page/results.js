@@ -114,18 +114,23 @@ export function table(faces) {
   return element("table", {}, caption, element("thead", {}, head), element("tbody", {}, ...rows));
 }
 
-/** The columns of `mask-cli detect --format csv`. */
+/** What `mask-cli detect --format csv` prints: a row a face, and one for an image without any. */
 export function csv(records) {
   const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const head = ["image", "x_min", "y_min", "x_max", "y_max", "confidence", "label", ...classes.names];
-  const rows = records.flatMap((record) =>
-    (record.faces ?? []).map((face) => [
-      record.image,
-      face.box.x_min, face.box.y_min, face.box.x_max, face.box.y_max,
-      face.confidence, face.label,
+  const box = ["x_min", "y_min", "x_max", "y_max"];
+  const columns = [...box, "confidence", "label", ...classes.names];
+  const rows = records.flatMap((record) => {
+    const { image, width = "", height = "", error = "", warning = "", faces = [] } = record;
+    const empty = faces.length === 0 ? [columns.map(() => "")] : [];
+    const filled = faces.map((face) => [
+      ...box.map((edge) => face.box[edge]),
+      face.confidence,
+      face.label,
       ...classes.names.map((name) => face.probabilities?.[name] ?? ""),
-    ]),
-  );
+    ]);
+    return [...filled, ...empty].map((fields) => [image, width, height, ...fields, error, warning, ""]);
+  });
+  const head = ["image", "width", "height", ...columns, "error", "warning", "drawn"];
   return [head, ...rows].map((row) => row.map((cell) => quoted(String(cell))).join(",") + "\n").join("");
 }
 

@@ -30,14 +30,31 @@ pub(crate) enum Uploads {
     Many(Vec<Upload>),
 }
 
-/// Images as JSON: `image` or `images`.
+/// Images as JSON.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum JsonImages {
+    /// One.
+    One(OneImage),
+    /// Any number.
+    Many(ManyImages),
+}
+
+/// An image; the answer is an object.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct JsonImages {
-    /// An image; the answer is an object.
-    image: Option<JsonImage>,
-    /// Images; the answer is an array.
-    images: Option<Vec<JsonImage>>,
+pub(crate) struct OneImage {
+    /// The image.
+    image: JsonImage,
+}
+
+/// Images; the answer is an array.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ManyImages {
+    /// The images.
+    #[schema(min_items = 1)]
+    images: Vec<JsonImage>,
 }
 
 /// An image in base64, or as a `data:` URI, alone or with a name.
@@ -110,14 +127,15 @@ pub(crate) async fn images(
 }
 
 fn json(body: &[u8]) -> Result<Uploads, Problem> {
-    let JsonImages { image, images } =
-        serde_json::from_slice(body).map_err(|error| Problem::bad_request(error.to_string()))?;
-    match (image, images) {
-        (Some(image), None) => Ok(Uploads::One(image.decode())),
-        (None, Some(images)) => {
+    match serde_json::from_slice(body) {
+        Ok(JsonImages::One(OneImage { image })) => Ok(Uploads::One(image.decode())),
+        Ok(JsonImages::Many(ManyImages { images })) => {
             Ok(Uploads::Many(images.into_iter().map(JsonImage::decode).collect()))
         }
-        _ => Err(Problem::bad_request("give either `image` or `images`")),
+        Err(error) if error.is_data() => Err(Problem::bad_request(
+            "give either `image` or `images`, in base64, and nothing else",
+        )),
+        Err(error) => Err(Problem::bad_request(format!("not JSON: {error}"))),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `POST /v1/detect`.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::State,
@@ -20,13 +22,26 @@ use crate::{
     server::Service,
 };
 
-/// Files of a form, whatever their fields are called.
+/// Files, in fields of any names.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "it describes what is read by its parts")]
-pub(crate) struct Form {
-    /// Images.
-    #[schema(value_type = Vec<String>, format = Binary)]
-    image: Vec<Vec<u8>>,
+pub(crate) struct Form(BTreeMap<String, String>);
+
+/// An encoded image.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "bytes are read and written as they are")]
+pub(crate) struct Image(Vec<u8>);
+
+/// The answer to one image, or to several.
+#[derive(utoipa::ToSchema, serde::Serialize)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes what is answered by its parts")]
+pub(crate) enum Records {
+    /// To one.
+    One(ImageRecord),
+    /// To several, in their order.
+    Many(Vec<ImageRecord>),
 }
 
 /// Finds the faces in images and says for each whether it wears a mask.
@@ -39,16 +54,16 @@ pub(crate) struct Form {
     tag = "detect",
     params(Parameters),
     request_body(content(
-        (Vec<u8> = "application/octet-stream"),
+        (Image = "application/octet-stream"),
         (Form = "multipart/form-data"),
         (JsonImages = "application/json"),
     )),
     responses(
         (status = 200, description = "the faces, or with `draw` or `blur` an image", content(
-            (ImageRecord = "application/json"),
+            (Records = "application/json"),
             (String = "application/x-ndjson"),
-            (Vec<u8> = "image/jpeg"),
-            (Vec<u8> = "image/png"),
+            (Image = "image/jpeg"),
+            (Image = "image/png"),
         )),
         (status = 400, description = "the request has no sense", body = ProblemBody),
         (status = 401, description = "no valid API key", body = ProblemBody),

@@ -6,6 +6,8 @@ mod damaged;
 mod detect;
 mod inputs;
 mod selection;
+#[cfg(unix)]
+mod serve;
 mod streams;
 mod support;
 mod watch;
