@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 import urllib.request
@@ -19,22 +20,12 @@ import urllib.request
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples"
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from server import EXAMPLES, MASK_CLI, ROOT, serve  # noqa: E402
+
 FIXTURES = ROOT / "crates/mask-cli/tests/fixtures"
-MASK_CLI = os.environ.get("MASK_CLI", ROOT / "target/debug/mask-cli")
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PATIENCE = 60_000
-
-
-def serve(*arguments):
-    """A server and its address."""
-    command = [MASK_CLI, "serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--log", "errors", *arguments]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    for line in child.stderr:
-        if "listening on" in line:
-            return child, line.split()[-1]
-    raise RuntimeError("the server does not run")
 
 
 def detect(path):
