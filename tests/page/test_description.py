@@ -22,7 +22,7 @@ class Description(unittest.TestCase):
         done = subprocess.run(command, capture_output=True, text=True)
         server.terminate()
         self.assertEqual(done.returncode, 0, done.stdout[-4000:])
-        self.assertIn("Tested: 5", done.stdout)
+        self.assertIn("Tested: 9", done.stdout)
         self.assertEqual(server.wait(), 0)
         server.stderr.close()
 

@@ -256,8 +256,39 @@ class Page(unittest.TestCase):
             self.assertEqual(axe.run(self.page).response["violations"], [])
             self.button("Stop the camera").click()
             self.page.goto(f"{self.address}/api")
-            expect(self.page.locator("#operations section")).to_have_count(5)
+            expect(self.page.locator("#operations section")).to_have_count(9)
             self.assertEqual(axe.run(self.page).response["violations"], [])
+
+    def test_cameras_of_the_server_are_shown_with_their_past(self):
+        folder = pathlib.Path(self.folder.name)
+        video = folder / "door.mp4"
+        command = ["ffmpeg", "-v", "error", "-y", "-loop", "1", "-i", EXAMPLES / "astronaut.jpg", "-t", "60"]
+        subprocess.run(command + ["-r", "5", "-pix_fmt", "yuv420p", video], check=True)
+        rule = "[[rule]]\nname = 'bare'\nwhen = 'class'\nclass = 'without_mask'\nseconds = 0.5\n"
+        (folder / "scene.toml").write_text(rule)
+        stream = "[[stream]]\nname = 'the door'\nsource = 'door.mp4'\nlive = true\nscene = 'scene.toml'\n"
+        (folder / "streams.toml").write_text(stream)
+        server, address = serve(
+            "--config", folder / "streams.toml", "--db", folder / "record.sqlite", "--db-interval", "0.5"
+        )
+        try:
+            self.open(address)
+            self.page.get_by_role("link", name="Cameras").click()
+            section = self.page.get_by_role("region", name="the door")
+            expect(section.locator(".hint").first).to_contain_text("pictures a second", timeout=PATIENCE)
+            tile = section.locator(".tile", has_text="without mask")
+            expect(tile.locator("strong")).to_have_text("1")
+            expect(tile).to_contain_text("1 so far")
+            picture = "canvas => canvas.getContext('2d').getImageData(0, 0, 9, 9).data.some(Boolean)"
+            expect(section.locator("canvas")).to_have_attribute("width", "512", timeout=PATIENCE)
+            self.assertTrue(section.locator("canvas").evaluate(picture))
+            expect(section.locator(".events li").first).to_contain_text("bare: without_mask for 0.5 s", timeout=PATIENCE)
+            expect(section.get_by_role("img", name="People in the door")).to_be_visible(timeout=PATIENCE)
+            self.assertEqual(Axe().run(self.page).response["violations"], [])
+        finally:
+            server.terminate()
+            self.assertEqual(server.wait(), 0)
+            server.stderr.close()
 
     def test_a_key_is_asked_for(self):
         keys = pathlib.Path(self.folder.name) / "keys.txt"

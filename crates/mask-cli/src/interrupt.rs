@@ -18,6 +18,11 @@ impl Interrupt {
         Ok(Self(flag))
     }
 
+    /// Stops all who look.
+    pub(crate) fn press(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Whether to stop.
     pub(crate) fn pressed(&self) -> bool {
         self.0.load(Ordering::Relaxed)

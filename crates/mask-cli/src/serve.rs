@@ -15,7 +15,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use image_input::DecodeOptions;
 use mask_detector::{Annotator, MaskDetector};
-use mask_server::{Limits, Server, ServerConfig, Tls};
+use mask_server::{Cameras, Limits, Server, ServerConfig, Tls};
 use mask_track::TrackerConfig;
 use tracing_subscriber::{
     Layer,
@@ -24,13 +24,25 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{args::DetectorArgs, font, interrupt::Interrupt, networks};
+use crate::{
+    args::DetectorArgs,
+    font,
+    interrupt::Interrupt,
+    networks,
+    watch::{
+        args::{RecordArgs, StreamArgs},
+        plan::Plan,
+        status::Status,
+        streams::{self, Streams},
+    },
+};
 
 pub(crate) const NOTES: &str = "\
 Exit status: 0 after Ctrl-C or SIGTERM, when what was taken is answered, 2 if it cannot run.
 
 Examples:
   mask-cli serve
+  mask-cli serve --config streams.toml --db shop.sqlite
   mask-cli serve --listen 0.0.0.0:8443 --cert cert.pem --key key.pem --api-keys keys.txt
   curl --data-binary @photo.jpg http://127.0.0.1:8080/v1/detect";
 
@@ -63,6 +75,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ORIGIN")]
     cors: Vec<String>,
 
+    /// Fetch images that requests name the addresses of, if these are public ones.
+    #[arg(long)]
+    allow_fetch: bool,
+
     /// Largest body of a request, in megabytes.
     #[arg(long, value_name = "MEGABYTES", default_value_t = (Limits::default().body_bytes >> 20) as u32, value_parser = clap::value_parser!(u32).range(1..=1024))]
     max_body: u32,
@@ -86,6 +102,13 @@ pub(crate) struct ServeArgs {
     /// Seconds that a request may take once it has arrived, and as long again to arrive.
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().answer.as_secs() as u32, value_parser = clap::value_parser!(u32).range(1..=3600))]
     timeout: u32,
+
+    /// Also watch all streams of this TOML file, as `watch --config` does, and show them.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    records: RecordArgs,
 
     /// Form of the log on standard error, a line a request.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -112,6 +135,11 @@ enum LogFormat {
 /// If the address, a file, the device or the weights cannot be used.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = config(args)?;
+    let plans = match &args.config {
+        Some(file) => Plan::of_file(file, &StreamArgs::defaults()?)?,
+        None => Vec::new(),
+    };
+    let ffmpeg = streams::find_ffmpeg(&plans, &args.records)?;
     networks::start_threads(&args.detector)?;
     let open = networks::open_device(&args.detector, |reason| report(&reason.to_string()))?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -131,22 +159,39 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         report(&remedy);
     }
     start_log(args.log);
+    let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
+    let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
+    let cameras = Cameras::new(&names, detector.classes(), args.records.db.clone());
+    let (records, tracker) = (&args.records, streams::tracker(args.detector.min_confidence));
+    let status = Status::new(plans.len())?;
+    let watched = Streams::new(records, &detector, tracker, ffmpeg, status, interrupt.clone())?;
+    let watched = watched.shown_by(&cameras);
 
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let server = Server::bind(config, detector, annotator, batch).await?;
-        let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
-        report(&format!("listening on {scheme}://{}", server.address()?));
-        let stopper = server.stopper();
-        tokio::spawn(async move {
-            while !interrupt.pressed() {
-                tokio::time::sleep(PAUSE).await;
-            }
-            stopper.stop();
+    let networks = Arc::clone(&detector);
+    let server =
+        runtime.block_on(Server::bind(config, networks, annotator, batch, cameras.clone()))?;
+    let (address, stopper) = (server.address()?, server.stopper());
+    thread::scope(|scope| {
+        // A stream that fails has its line, and its state on the page.
+        let streams = scope.spawn(|| watched.watch(&plans));
+        report(&format!("listening on {scheme}://{address}"));
+        let ended = runtime.block_on(async {
+            tokio::spawn({
+                let interrupt = interrupt.clone();
+                async move {
+                    while !interrupt.pressed() {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    stopper.stop();
+                }
+            });
+            server.run().await
         });
-        server.run().await?;
-        anyhow::Ok(())
+        interrupt.press();
+        let watched = streams.join().unwrap_or_else(|_| bail!("the streams' thread panicked"));
+        ended.map_err(anyhow::Error::from).and(watched.map(drop))
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -162,6 +207,7 @@ fn config(args: &ServeArgs) -> anyhow::Result<ServerConfig> {
     };
     config.api_keys = args.api_keys.as_deref().map(keys).transpose()?.unwrap_or_default();
     config.cors.clone_from(&args.cors);
+    config.allow_fetch = args.allow_fetch;
     config.min_confidence = args.detector.min_confidence;
     let limits = &mut config.limits;
     limits.body_bytes = (args.max_body as usize) << 20;

@@ -23,6 +23,9 @@ function kind(schema = {}) {
   return range.some((bound) => bound !== "") ? `${type}, ${range.join(" to ")}` : type;
 }
 
+const info = await (await fetch("/v1/info")).json();
+document.getElementById("cameras-link").hidden = info.streams === 0;
+
 const { origin } = location;
 document.getElementById("examples").textContent = [
   `curl --data-binary @photo.jpg ${origin}/v1/detect`,

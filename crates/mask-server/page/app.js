@@ -20,7 +20,7 @@ function say(text, wrong = false) {
   at("status").classList.toggle("wrong", wrong);
 }
 
-export function headers() {
+function headers() {
   const key = at("key").value;
   return key ? { "X-Api-Key": key } : {};
 }
@@ -45,6 +45,7 @@ async function start() {
     at("classes").append(label);
   }
   at("key-field").hidden = !info.api_key;
+  at("cameras-link").hidden = info.streams === 0;
   refresh();
 }
 

@@ -74,7 +74,7 @@ fn encode_png(image: &RgbImage) -> image::ImageResult<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-fn encode_jpeg(image: &RgbImage, quality: u8) -> image::ImageResult<Vec<u8>> {
+pub(crate) fn encode_jpeg(image: &RgbImage, quality: u8) -> image::ImageResult<Vec<u8>> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(image)?;
     Ok(bytes)

@@ -18,7 +18,16 @@ pub(crate) const NO_NAME: &str = "-";
 #[derive(Debug, Clone)]
 pub(crate) struct Upload {
     pub(crate) name: String,
-    pub(crate) bytes: Result<Bytes, Problem>,
+    pub(crate) content: Result<Content, Problem>,
+}
+
+/// Where an image is.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// Here.
+    Bytes(Bytes),
+    /// At an address.
+    Link(String),
 }
 
 /// The images of a request.
@@ -65,6 +74,17 @@ pub(crate) enum JsonImage {
     Data(String),
     /// With a name.
     Named(NamedImage),
+    /// Elsewhere.
+    Linked(LinkedImage),
+}
+
+/// An image that the server fetches, where it is told to (`--allow-fetch`).
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkedImage {
+    /// Its address, which must be a public one.
+    #[schema(pattern = "^https?://")]
+    url: String,
 }
 
 /// An image with a name.
@@ -82,6 +102,9 @@ impl JsonImage {
         let (name, data) = match self {
             Self::Data(data) => (NO_NAME.to_owned(), data),
             Self::Named(NamedImage { name, data }) => (name, data),
+            Self::Linked(LinkedImage { url }) => {
+                return Upload { name: url.clone(), content: Ok(Content::Link(url)) };
+            }
         };
         let encoded = match data.strip_prefix("data:") {
             Some(uri) => uri.split_once(";base64,").map(|(_, encoded)| encoded),
@@ -95,7 +118,18 @@ impl JsonImage {
                     .map(Bytes::from)
                     .map_err(|error| Problem::bad_request(format!("not base64: {error}")))
             });
-        Upload { name, bytes }
+        Upload { name, content: bytes.map(Content::Bytes) }
+    }
+}
+
+impl Uploads {
+    /// Those that are elsewhere.
+    pub(crate) fn links(&mut self) -> Vec<&mut Upload> {
+        let uploads = match self {
+            Self::One(upload) => std::slice::from_mut(upload),
+            Self::Many(uploads) => uploads,
+        };
+        uploads.iter_mut().filter(|upload| matches!(upload.content, Ok(Content::Link(_)))).collect()
     }
 }
 
@@ -111,7 +145,7 @@ pub(crate) async fn images(
         "multipart/form-data" => Uploads::Many(files(headers, body).await?),
         "application/json" => json(&body)?,
         // Whatever the sender calls it, it is what its bytes say.
-        _ => Uploads::One(Upload { name: NO_NAME.to_owned(), bytes: Ok(body) }),
+        _ => Uploads::One(Upload { name: NO_NAME.to_owned(), content: Ok(Content::Bytes(body)) }),
     };
     match &uploads {
         Uploads::Many(uploads) if uploads.is_empty() => {
@@ -133,7 +167,7 @@ fn json(body: &[u8]) -> Result<Uploads, Problem> {
             Ok(Uploads::Many(images.into_iter().map(JsonImage::decode).collect()))
         }
         Err(error) if error.is_data() => Err(Problem::bad_request(
-            "give either `image` or `images`, in base64, and nothing else",
+            "give either `image` or `images`, in base64 or as an address, and nothing else",
         )),
         Err(error) => Err(Problem::bad_request(format!("not JSON: {error}"))),
     }
@@ -149,7 +183,7 @@ async fn files(headers: &HeaderMap, body: Bytes) -> Result<Vec<Upload>, Problem>
     while let Some(field) = form.next_field().await.map_err(|error| wrong(&error.body_text()))? {
         let name = field.file_name().or(field.name()).unwrap_or(NO_NAME).to_owned();
         let bytes = field.bytes().await.map_err(|error| wrong(&error.body_text()))?;
-        uploads.push(Upload { name, bytes: Ok(bytes) });
+        uploads.push(Upload { name, content: Ok(Content::Bytes(bytes)) });
     }
     Ok(uploads)
 }

@@ -17,6 +17,8 @@ pub struct ServerConfig {
     pub api_keys: Vec<String>,
     /// Pages of these origins may use it, such as `https://example.org`; `*` are all. Default: none.
     pub cors: Vec<String>,
+    /// Whether images are fetched that requests name the addresses of. Default: no.
+    pub allow_fetch: bool,
     /// The confidence from which on faces are reported if a request does not say, in [0, 1].
     pub min_confidence: f32,
     /// What requests may cost.
@@ -63,6 +65,7 @@ impl Default for ServerConfig {
             tls: None,
             api_keys: Vec::new(),
             cors: Vec::new(),
+            allow_fetch: false,
             min_confidence: mask_detector::FaceDetectorConfig::default()
                 .postprocess
                 .score_threshold,

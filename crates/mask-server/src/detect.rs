@@ -13,12 +13,12 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     answer::{self, accepts},
-    body::{self, JsonImages, Upload, Uploads},
+    body::{self, Content, JsonImages, Upload, Uploads},
     engine::Searched,
     metrics::ImageOutcome,
     parameters::{Parameters, Wanted},
     problem::{Problem, ProblemBody},
-    requests::Taken,
+    requests::{Reserved, Taken},
     server::Service,
 };
 
@@ -83,7 +83,8 @@ pub(crate) async fn detect(
     taken: Taken,
 ) -> Result<Response, Problem> {
     let most = service.config.limits.images;
-    let uploads = body::images(&taken.headers, taken.body.clone(), most).await?;
+    let mut uploads = body::images(&taken.headers, taken.body.clone(), most).await?;
+    let _fetched = fetch(&service, &mut uploads, &taken).await?;
     if wanted.is_image() {
         let upload = match uploads {
             Uploads::One(upload) => upload,
@@ -124,6 +125,29 @@ pub(crate) async fn detect(
     }
 }
 
+/// Fetches what is elsewhere, where that is allowed; the memory that it may take, as long as this lives.
+async fn fetch(
+    service: &Service,
+    uploads: &mut Uploads,
+    taken: &Taken,
+) -> Result<Option<Reserved>, Problem> {
+    let links = uploads.links();
+    let Some(fetcher) = service.fetcher.clone().filter(|_| !links.is_empty()) else {
+        return Ok(None);
+    };
+    let mut left = service.config.limits.body_bytes;
+    let reserved = service.room.reserve(left)?;
+    for upload in links {
+        let Ok(Content::Link(url)) = upload.content.clone() else { continue };
+        let (fetcher, deadline) = (fetcher.clone(), taken.deadline);
+        let bytes = spawn_blocking(move || fetcher.fetch(&url, left, deadline)).await;
+        let bytes = bytes.unwrap_or_else(|_| Err(Problem::late()));
+        left -= bytes.as_ref().map_or(0, |bytes| bytes.len());
+        upload.content = bytes.map(Content::Bytes);
+    }
+    Ok(Some(reserved))
+}
+
 /// The faces of an image that are asked for.
 async fn search(
     service: &Service,
@@ -131,8 +155,9 @@ async fn search(
     upload: Upload,
     taken: &Taken,
 ) -> Result<Searched, Problem> {
-    let found = match upload.bytes {
-        Ok(bytes) => {
+    let found = match upload.content {
+        Ok(Content::Link(_)) => Err(Problem::bad_request("this server fetches nothing")),
+        Ok(Content::Bytes(bytes)) => {
             let (decode, confidence) = (service.config.limits.decode, wanted.min_confidence);
             service.engine.detect(bytes, &upload.name, decode, confidence, taken.deadline).await
         }

@@ -33,6 +33,8 @@ pub(crate) struct Info {
     max_pixels: u64,
     /// Whether requests must carry an API key.
     api_key: bool,
+    /// Streams that are watched.
+    streams: usize,
 }
 
 /// What the server does and takes.
@@ -48,5 +50,6 @@ pub(crate) async fn info(State(service): State<Service>) -> Json<Info> {
         max_body_bytes: service.config.limits.body_bytes,
         max_pixels: service.config.limits.decode.max_pixels,
         api_key: !service.config.api_keys.is_empty(),
+        streams: service.cameras.all().len(),
     })
 }

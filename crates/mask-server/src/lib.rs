@@ -3,10 +3,12 @@
 mod access;
 mod answer;
 mod body;
+mod cameras;
 mod config;
 mod detect;
 mod engine;
 mod error;
+mod fetch;
 mod health;
 mod info;
 mod live;
@@ -18,7 +20,9 @@ mod problem;
 mod requests;
 mod routes;
 mod server;
+mod streams;
 
+pub use cameras::{Camera, CameraCondition, CameraFrame, CameraStatus, Cameras};
 pub use config::{Limits, ServerConfig, Tls};
 pub use error::ServerError;
 pub use server::{Server, Stopper};

@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use crate::{detect, health, info};
+use crate::{detect, health, info, streams};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -14,7 +14,17 @@ use crate::{detect, health, info};
         title = "Face-mask detector",
         description = "Finds the faces in images and says for each whether it wears a mask.",
     ),
-    paths(detect::detect, info::info, health::healthz, health::readyz, health::metrics),
+    paths(
+        detect::detect,
+        info::info,
+        streams::all,
+        streams::one,
+        streams::counts,
+        streams::events,
+        health::healthz,
+        health::readyz,
+        health::metrics,
+    ),
     modifiers(&Keys),
 )]
 struct Description;

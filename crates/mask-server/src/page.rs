@@ -23,11 +23,13 @@ macro_rules! files {
     };
 }
 
-static FILES: [File; 7] = files!(
+static FILES: [File; 9] = files!(
     "index.html" "text/html; charset=utf-8",
     "style.css" "text/css; charset=utf-8",
     "app.js" "text/javascript; charset=utf-8",
     "camera.js" "text/javascript; charset=utf-8",
+    "cameras.html" "text/html; charset=utf-8",
+    "cameras.js" "text/javascript; charset=utf-8",
     "results.js" "text/javascript; charset=utf-8",
     "api.html" "text/html; charset=utf-8",
     "api.js" "text/javascript; charset=utf-8"
@@ -41,6 +43,11 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
 /// `/api`: what `/openapi.json` says, for people.
 pub(crate) async fn api(headers: HeaderMap) -> Response {
     send("api.html", &headers)
+}
+
+/// `/cameras`: the streams that are watched.
+pub(crate) async fn cameras(headers: HeaderMap) -> Response {
+    send("cameras.html", &headers)
 }
 
 /// `/page/...`.

@@ -40,10 +40,27 @@ impl Room {
         }
     }
 
+    /// Memory for so many bytes.
+    ///
+    /// # Errors
+    /// If there is not so much now.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<Reserved, Problem> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.bodies).try_acquire_many_owned(units);
+        permit.map(Reserved).map_err(|_| full())
+    }
+
     /// Requests that are worked on or wait for it.
     pub(crate) fn taken(&self) -> usize {
         self.size - self.queue.available_permits()
     }
+}
+
+/// Memory of bodies that is taken; dropped, it is free.
+pub(crate) struct Reserved(#[expect(dead_code, reason = "it is only held")] OwnedSemaphorePermit);
+
+fn full() -> Problem {
+    Problem::busy("there is too much to do; try again later")
 }
 
 /// A request that was taken, with its whole body. It counts as long as this lives.
@@ -53,7 +70,7 @@ pub(crate) struct Taken {
     /// When it must be answered.
     pub(crate) deadline: Instant,
     _queue: OwnedSemaphorePermit,
-    _body: OwnedSemaphorePermit,
+    _body: Reserved,
 }
 
 impl FromRequest<Service> for Taken {
@@ -64,15 +81,11 @@ impl FromRequest<Service> for Taken {
         let (parts, body) = request.into_parts();
         let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
         let reserved = declared.unwrap_or(limits.body_bytes);
-        let full = || Problem::busy("there is too much to do; try again later");
         let memory = match reserved {
             _ if reserved > limits.body_bytes => Err(too_large(limits)),
             // A place is only taken when the body is there, so that slow senders keep none.
             _ if room.queue.available_permits() == 0 => Err(full()),
-            _ => {
-                let units = u32::try_from(reserved.div_ceil(UNIT)).unwrap_or(u32::MAX);
-                Arc::clone(&room.bodies).try_acquire_many_owned(units).map_err(|_| full())
-            }
+            _ => room.reserve(reserved),
         };
         let memory = match memory {
             Ok(memory) => memory,

@@ -14,7 +14,7 @@ use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLaye
 
 use crate::{
     ServerError, access, detect, health, info, live, openapi, page, problem::Problem,
-    server::Service,
+    server::Service, streams,
 };
 
 /// All routes of a server.
@@ -25,6 +25,13 @@ pub(crate) fn router(service: Service) -> Result<Router, ServerError> {
     let with_key = Router::new()
         .route("/v1/detect", post(detect::detect))
         .route("/v1/live", get(live::live))
+        .route("/v1/streams", get(streams::all))
+        .route("/v1/streams/{name}", get(streams::one))
+        .route("/v1/streams/{name}/counts", get(streams::counts))
+        .route("/v1/streams/{name}/events", get(streams::events))
+        .route("/v1/streams/{name}/frames", get(streams::frames))
+        .route("/v1/streams/{name}/mjpeg", get(streams::mjpeg))
+        .route("/v1/events", get(streams::told))
         .route("/metrics", get(health::metrics))
         .route_layer(from_fn_with_state(service.clone(), access::check));
     let open = Router::new()
@@ -34,6 +41,7 @@ pub(crate) fn router(service: Service) -> Result<Router, ServerError> {
         .route("/openapi.json", get(openapi::json))
         .route("/", get(page::index))
         .route("/api", get(page::api))
+        .route("/cameras", get(page::cameras))
         .route("/page/{name}", get(page::file));
     let mut router =
         open.merge(with_key).fallback(nothing_here).method_not_allowed_fallback(other_method);

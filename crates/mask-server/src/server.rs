@@ -16,8 +16,8 @@ use mask_track::TrackerConfig;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    ServerConfig, ServerError, Tls, access::Keys, engine::Engine, metrics::Metrics,
-    problem::Problem, requests::Room, routes::router,
+    Cameras, ServerConfig, ServerError, Tls, access::Keys, engine::Engine, fetch::Fetcher,
+    metrics::Metrics, problem::Problem, requests::Room, routes::router,
 };
 
 /// What all requests share.
@@ -32,6 +32,9 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) room: Room,
     pub(crate) keys: Keys,
+    pub(crate) cameras: Cameras,
+    /// Where fetching is allowed.
+    pub(crate) fetcher: Option<Arc<Fetcher>>,
     /// Places for browsers with a camera.
     pub(crate) live: Arc<Semaphore>,
     /// Whether it is being stopped.
@@ -97,7 +100,7 @@ impl Stopper {
 }
 
 impl Server {
-    /// Listens, and gets all ready. `batch` images enter the networks at once at most. The detector must find boxes
+    /// Listens, and gets all ready. `cameras` are told of by who watches them. `batch` images enter the networks at once at most. The detector must find boxes
     /// from `TrackerConfig::default().doubtful` on, or from the configured confidence on if that is less.
     ///
     /// # Errors
@@ -107,6 +110,7 @@ impl Server {
         detector: Arc<MaskDetector>,
         annotator: Annotator,
         batch: usize,
+        cameras: Cameras,
     ) -> Result<Self, ServerError> {
         let listen = |reason| ServerError::Listen { address: config.listen, reason };
         let listener = TcpListener::bind(config.listen).map_err(listen)?;
@@ -131,6 +135,8 @@ impl Server {
             metrics: Metrics::new(),
             room: Room::new(&limits),
             keys: Keys::new(&config.api_keys),
+            cameras,
+            fetcher: config.allow_fetch.then(|| Arc::new(Fetcher::new())),
             live: Arc::new(Semaphore::new(limits.live)),
             stopping: is_stopping,
             config,

@@ -8,6 +8,8 @@ mod events;
 mod feed;
 mod ffmpeg;
 mod frames;
+#[cfg(feature = "database")]
+mod history;
 mod scene;
 mod source;
 mod writer;
@@ -20,6 +22,8 @@ pub use events::{Crossings, Observer};
 pub use feed::{Feed, FeedConfig, FeedEvent};
 pub use ffmpeg::Ffmpeg;
 pub use frames::{Frame, FrameSelection};
+#[cfg(feature = "database")]
+pub use history::{History, PastCount, PastEvent};
 pub use scene::{Condition, Rule, Scene};
 pub use source::{RawFormat, Source};
 pub use writer::VideoWriter;

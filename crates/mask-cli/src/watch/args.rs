@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, FromArgMatches, ValueEnum};
 use mask_detector::ImageSize;
 
 use crate::args::DetectorArgs;
@@ -38,6 +38,28 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "N", default_value_t = 25.0, requires = "raw", value_parser = positive)]
     pub(crate) fps: f64,
 
+    /// Form of the results on standard output, a frame at a time [default: none on a terminal, else
+    /// ndjson].
+    #[arg(short, long, value_enum)]
+    pub(crate) format: Option<StreamFormat>,
+
+    /// Say at the end on standard error how many people there were, as on a terminal.
+    #[arg(long)]
+    pub(crate) summary: bool,
+
+    #[command(flatten)]
+    pub(crate) stream: StreamArgs,
+
+    #[command(flatten)]
+    pub(crate) records: RecordArgs,
+
+    #[command(flatten)]
+    pub(crate) detector: DetectorArgs,
+}
+
+/// What decodes streams, and what is kept of them.
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
     /// The ffmpeg program [default: the one on the PATH].
     #[arg(long, value_name = "FILE")]
     pub(crate) ffmpeg: Option<PathBuf>,
@@ -65,21 +87,6 @@ pub(crate) struct WatchArgs {
     /// Remove pictures and clips of events that are older.
     #[arg(long, value_name = "DAYS", default_value_t = 30.0, requires = "save_events", value_parser = positive)]
     pub(crate) keep_days: f64,
-
-    /// Form of the results on standard output, a frame at a time [default: none on a terminal, else
-    /// ndjson].
-    #[arg(short, long, value_enum)]
-    pub(crate) format: Option<StreamFormat>,
-
-    /// Say at the end on standard error how many people there were, as on a terminal.
-    #[arg(long)]
-    pub(crate) summary: bool,
-
-    #[command(flatten)]
-    pub(crate) stream: StreamArgs,
-
-    #[command(flatten)]
-    pub(crate) detector: DetectorArgs,
 }
 
 /// What each stream has its own of, where there are several.
@@ -148,6 +155,14 @@ pub(crate) struct StreamArgs {
     /// Make faces unrecognisable in what is written.
     #[arg(long)]
     pub(crate) blur: bool,
+}
+
+impl StreamArgs {
+    /// What holds where no argument says otherwise.
+    pub(crate) fn defaults() -> anyhow::Result<Self> {
+        let command = Self::augment_args(clap::Command::new("defaults"));
+        Ok(Self::from_arg_matches(&command.try_get_matches_from([""])?)?)
+    }
 }
 
 /// Form of the results of a stream.

@@ -12,10 +12,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::args::{StreamArgs, WatchArgs, size};
 
 /// A stream that is to be watched.
-pub(super) struct Plan {
+pub(crate) struct Plan {
     pub(super) source: Source,
     /// What it is called in results and lines.
-    pub(super) name: String,
+    pub(crate) name: String,
     pub(super) settings: StreamArgs,
 }
 
@@ -42,6 +42,7 @@ struct StreamTable {
     max_fps: Option<f64>,
     size: Option<String>,
     detect_every: Option<u32>,
+    live: Option<bool>,
 }
 
 impl Plan {
@@ -50,35 +51,22 @@ impl Plan {
     /// # Errors
     /// If a source or a file cannot be used, or two streams have the same name or output.
     pub(super) fn of(args: &WatchArgs) -> anyhow::Result<Vec<Self>> {
-        let plans = match &args.config {
-            Some(file) => of_file(file, &args.stream)?,
+        match &args.config {
+            Some(file) => Self::of_file(file, &args.stream),
             None => {
                 let source = source(args)?;
                 let name = source.to_string();
-                vec![Self { source, name, settings: args.stream.clone() }]
+                checked(vec![Self { source, name, settings: args.stream.clone() }])
             }
-        };
-        for (at, Self { source, name, settings }) in plans.iter().enumerate() {
-            ensure!(
-                plans[..at].iter().all(|other| other.name != *name),
-                "two streams are called {name}"
-            );
-            let Some(output) = &settings.output else { continue };
-            let same = |a: &Path, b: &Path| {
-                a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
-            };
-            let others = plans[..at].iter().filter_map(|plan| plan.settings.output.as_deref());
-            let inputs = plans.iter().filter_map(|plan| match &plan.source {
-                Source::File(path) => Some(Path::new(path)),
-                _ => None,
-            });
-            ensure!(
-                !others.chain(inputs).any(|path| same(path, output)),
-                "{source}: {} would be overwritten; give another --output",
-                output.display()
-            );
         }
-        Ok(plans)
+    }
+
+    /// What a file asks for; what it does not say is as `defaults` have it.
+    ///
+    /// # Errors
+    /// As [`Plan::of`].
+    pub(crate) fn of_file(file: &Path, defaults: &StreamArgs) -> anyhow::Result<Vec<Self>> {
+        checked(of_file(file, defaults)?)
     }
 
     /// The zones, lines and rules of its file.
@@ -88,6 +76,31 @@ impl Plan {
     pub(super) fn scene(&self) -> anyhow::Result<Scene> {
         self.settings.scene.as_deref().map_or_else(|| Ok(Scene::default()), read)
     }
+}
+
+/// Plans that do not stand in each other's way.
+fn checked(plans: Vec<Plan>) -> anyhow::Result<Vec<Plan>> {
+    for (at, Plan { source, name, settings }) in plans.iter().enumerate() {
+        ensure!(
+            plans[..at].iter().all(|other| other.name != *name),
+            "two streams are called {name}"
+        );
+        let Some(output) = &settings.output else { continue };
+        let same = |a: &Path, b: &Path| {
+            a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+        };
+        let others = plans[..at].iter().filter_map(|plan| plan.settings.output.as_deref());
+        let inputs = plans.iter().filter_map(|plan| match &plan.source {
+            Source::File(path) => Some(Path::new(path)),
+            _ => None,
+        });
+        ensure!(
+            !others.chain(inputs).any(|path| same(path, output)),
+            "{source}: {} would be overwritten; give another --output",
+            output.display()
+        );
+    }
+    Ok(plans)
 }
 
 fn source(args: &WatchArgs) -> anyhow::Result<Source> {
@@ -112,6 +125,7 @@ fn of_file(file: &Path, defaults: &StreamArgs) -> anyhow::Result<Vec<Plan>> {
         settings.on_event = table.on_event.or(settings.on_event);
         settings.webhook = table.webhook.or(settings.webhook);
         settings.mqtt = table.mqtt.or(settings.mqtt);
+        settings.live = table.live.unwrap_or(settings.live);
         settings.blur = table.blur.unwrap_or(settings.blur);
         settings.every = table.every.unwrap_or(settings.every).max(1);
         settings.max_fps = table.max_fps.or(settings.max_fps);

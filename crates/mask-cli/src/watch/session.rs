@@ -12,13 +12,13 @@ use anyhow::Context;
 use detection_schema::{EventRecord, FrameRecord};
 use image::RgbImage;
 use mask_detector::FaceDetection;
+use mask_server::{Camera, CameraCondition, CameraFrame};
 use mask_stream::{
     Analysis, AnalysisConfig, Condition, Crossings, Database, Feed, FeedEvent, Frame, Observer,
     StreamError,
 };
 
 use super::{
-    Shared,
     actions::Actions,
     args::StreamArgs,
     clips::Clips,
@@ -27,6 +27,7 @@ use super::{
     plan::Plan,
     printers::FramePrinter,
     status::{Status, counts, present},
+    streams::Streams,
     video::{Video, rate_of},
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Session<'a> {
     observer: Observer,
     settings: &'a StreamArgs,
     actions: Actions,
+    /// Who shows it, if somebody does.
+    camera: Option<&'a Camera>,
     printer: Option<&'a Mutex<FramePrinter<io::Stdout>>>,
     video: Option<Video<'a>>,
     /// Whether it could not be written to its end.
@@ -62,7 +65,7 @@ pub(super) struct Session<'a> {
 }
 
 /// How a source ended.
-pub(super) enum End {
+pub(crate) enum End {
     /// At its end, or by an error.
     Source(Result<(), StreamError>),
     /// Nobody takes the results.
@@ -74,8 +77,9 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// If its scene, its database or a font cannot be used.
-    pub(super) fn new(plan: &'a Plan, shared: &'a Shared<'a>) -> anyhow::Result<Self> {
-        let Shared { args, detector, tracker, ffmpeg, saved, printer, status, .. } = shared;
+    pub(super) fn new(plan: &'a Plan, streams: &'a Streams<'a>) -> anyhow::Result<Self> {
+        let Streams { records, detector, tracker, ffmpeg, saved, printer, cameras, status, .. } =
+            streams;
         let Plan { source, name, settings } = plan;
         let classes: &[String] = detector.classes();
         let config = AnalysisConfig {
@@ -89,14 +93,15 @@ impl<'a> Session<'a> {
             None => observer?,
         };
         let actions = Actions::new(settings)?;
-        let clips = match (saved, args.clips, ffmpeg) {
+        let clips = match (saved, records.clips, ffmpeg) {
             (Some(folder), Some(seconds), Some(ffmpeg)) => {
                 Some(Clips::new(folder, seconds, ffmpeg, actions.notes()))
             }
             _ => None,
         };
-        let database = args.db.as_deref();
-        let database = database.map(|file| Database::open(file, name, classes, args.db_interval));
+        let database = records.db.as_deref();
+        let database =
+            database.map(|file| Database::open(file, name, classes, records.db_interval));
         Ok(Self {
             name: name.clone(),
             classes,
@@ -104,6 +109,7 @@ impl<'a> Session<'a> {
             observer,
             settings,
             actions,
+            camera: cameras.and_then(|cameras| cameras.of(name)).map(AsRef::as_ref),
             printer: printer.as_ref(),
             video: Video::new(settings, source, ffmpeg.as_ref()),
             video_failed: false,
@@ -135,6 +141,9 @@ impl<'a> Session<'a> {
             FeedEvent::Frame(frame) => return self.frame(frame, feed),
             FeedEvent::Lost { reason, retry } => {
                 self.report(&format!("{reason}; trying again in {} s", retry.as_secs()));
+                if let Some(camera) = self.camera {
+                    camera.is(CameraCondition::Lost, Some(reason.clone()));
+                }
                 // However often it is looked for, it is lost once.
                 if !std::mem::replace(&mut self.lost, true) {
                     self.source_is(&Condition::Lost, &reason, feed);
@@ -162,8 +171,11 @@ impl<'a> Session<'a> {
         let faces = self.analysis.process(&frame.image, frame.time)?;
         let size = frame.image.dimensions().into();
         let mut events = self.observer.see(frame.time, size, &faces, self.analysis.ended());
-        let people = present(self.classes, &self.analysis.people());
-        let shown = self.video.is_some()
+        let counted = self.analysis.people();
+        let people = present(self.classes, &counted);
+        let wanted = self.camera.is_some_and(Camera::wants_picture);
+        let shown = wanted
+            || self.video.is_some()
             || self.clips.is_some()
             || self.saved.is_some() && !events.is_empty();
         let Frame { index, time, image, arrived } = frame;
@@ -175,6 +187,9 @@ impl<'a> Session<'a> {
         if let Some(picture) = &picture {
             if let Some(clips) = &mut self.clips {
                 clips.frame(picture.clone(), time, feed.is_live());
+            }
+            if let Some(camera) = self.camera.filter(|_| wanted) {
+                camera.picture(picture);
             }
             self.save(picture, &mut events);
         }
@@ -211,6 +226,10 @@ impl<'a> Session<'a> {
         let duration = feed.duration().filter(|_| !feed.is_live());
         let part = duration.map(|duration| (self.time / duration).clamp(0.0, 1.0));
         let age = feed.is_live().then_some(age);
+        if let Some(camera) = self.camera {
+            let (present, people) = (&*counted.present, &*counted.all());
+            camera.frame(CameraFrame { present, people, dropped: feed.dropped(), age });
+        }
         self.frames += 1;
         self.oldest = self.oldest.max(age);
         self.status.frame(&self.name, part, feed.dropped(), age, || people);
@@ -268,6 +287,7 @@ impl<'a> Session<'a> {
         for event in events {
             self.report(&format!("{}: {}", event.rule, event.message));
             self.actions.send(event);
+            self.camera.into_iter().for_each(|camera| camera.event(event));
         }
         self.actions.problems().iter().for_each(|problem| self.report(problem));
     }
@@ -282,6 +302,9 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If the video or the database could not be written.
     pub(super) fn finish(self, dropped: u64, summary: bool) -> anyhow::Result<()> {
+        if let Some(camera) = self.camera {
+            camera.is(CameraCondition::Ended, None);
+        }
         let video = match self.video {
             _ if self.video_failed => Err(anyhow::anyhow!("the video could not be written")),
             video => video.map_or(Ok(()), Video::finish),

@@ -14,7 +14,7 @@ use mask_stream::People;
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Frames, people, and how far a file is; silent where standard error is no terminal.
-pub(super) struct Status {
+pub(crate) struct Status {
     bar: ProgressBar,
     started: Instant,
     streams: usize,
@@ -29,7 +29,7 @@ struct State {
 
 impl Status {
     /// Of so many streams.
-    pub(super) fn new(streams: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(streams: usize) -> anyhow::Result<Self> {
         let bar = match io::stderr().is_terminal() {
             true => ProgressBar::new_spinner(),
             false => ProgressBar::hidden(),

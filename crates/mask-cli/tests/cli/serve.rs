@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket, stream::MaybeTlsStream};
 use ureq::{Agent, http::Response};
 
-use crate::support::{detect, example, fixture, labels, mask_cli, records};
+use crate::{
+    streams::{SCENE, ffmpeg, images, path_of, query, scene_file},
+    support::{detect, example, fixture, labels, mask_cli, records},
+};
 
 /// A server that is ended with the test.
 struct Served {
@@ -208,6 +211,11 @@ fn what_is_too_much_or_wrong_is_refused_with_its_status() {
         (400, "unknown field `size`", post("?size=3", any, b"x")),
         (400, "either `image` or `images`", post("", "application/json", b"{}")),
         (400, "and nothing else", post("", "application/json", b"{\"url\":\"http://x\"}")),
+        (
+            400,
+            "fetches nothing",
+            post("", "application/json", b"{\"image\":{\"url\":\"http://x\"}}"),
+        ),
         (400, "not JSON", post("", "application/json", b"{\"image\":")),
         (400, "boundary", post("", "multipart/form-data", b"x")),
         (404, "nothing here", refusal(served.get("/v2"))),
@@ -270,6 +278,12 @@ fn only_who_has_a_key_is_answered_and_only_named_origins_may_ask() {
     let other =
         served.agent.get(served.url("/healthz")).header("Origin", "https://else.org").call();
     assert!(!other.unwrap().headers().contains_key("access-control-allow-origin"));
+    let fetching = Served::start(&["--allow-fetch"]);
+    let inner = json!({ "image": { "url": served.url("/v1/info") } }).to_string();
+    let (status, error) =
+        refusal(fetching.post("/v1/detect", "application/json", inner.as_bytes()));
+    assert_eq!(status, 400);
+    assert!(error.contains("its address is not a public one"), "{error}");
     for (arguments, words) in [
         (["--api-keys", "/nowhere"], "cannot read /nowhere"),
         (["--cors", "example.org"], "example.org is no origin"),
@@ -402,7 +416,7 @@ fn a_cameras_frames_are_followed_and_the_newest_counts() {
 #[test]
 fn the_page_and_the_description_are_whole_and_ask_nobody_else() {
     let served = Served::start(&[]);
-    for path in ["/", "/api"] {
+    for path in ["/", "/api", "/cameras"] {
         let mut answer = served.get(path);
         let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
         assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{policy}");
@@ -419,7 +433,105 @@ fn the_page_and_the_description_are_whole_and_ask_nobody_else() {
     assert_eq!(served.get("/page/../Cargo.toml").status(), 404);
     let description = body(served.get("/openapi.json"));
     let paths: Vec<&String> = description["paths"].as_object().unwrap().keys().collect();
-    assert_eq!(paths, ["/healthz", "/metrics", "/readyz", "/v1/detect", "/v1/info"]);
+    assert_eq!(
+        paths,
+        [
+            "/healthz",
+            "/metrics",
+            "/readyz",
+            "/v1/detect",
+            "/v1/info",
+            "/v1/streams",
+            "/v1/streams/{name}",
+            "/v1/streams/{name}/counts",
+            "/v1/streams/{name}/events",
+        ]
+    );
     let face = &description["components"]["schemas"]["FaceRecord"]["properties"];
     assert!(face["box"].is_object() && face["probabilities"].is_object(), "{face}");
+}
+
+#[test]
+#[ignore = "needs ffmpeg; one of the streams"]
+fn streams_are_watched_beside_it_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = path_of(&folder, "scene.mp4");
+    let images = images(&folder, 20, 256, 192);
+    ffmpeg(&[
+        "-stream_loop",
+        "4",
+        "-framerate",
+        "10",
+        "-i",
+        &images,
+        "-pix_fmt",
+        "yuv420p",
+        &video,
+    ]);
+    let scene = scene_file(&folder, SCENE);
+    let (config, db) = (path_of(&folder, "streams.toml"), path_of(&folder, "record.sqlite"));
+    // At the pace of its own times, as a camera.
+    let streams = format!(
+        "[[stream]]\nname = 'the door'\nsource = '{video}'\nscene = '{scene}'\nlive = true\n\
+         [[stream]]\nname = 'yard'\nsource = 'http://127.0.0.1:9/video'\n"
+    );
+    fs::write(&config, streams).unwrap();
+    let served = Served::start(&["--config", &config, "--db", &db, "--db-interval", "1"]);
+    let door = "/v1/streams/the%20door";
+    let (mut socket, _) =
+        tungstenite::connect(format!("ws://{}{door}/frames", served.address)).unwrap();
+    let Message::Binary(jpeg) = socket.read().unwrap() else { panic!("no picture") };
+    let picture = image::load_from_memory(&jpeg).unwrap();
+    assert_eq!((picture.width(), picture.height()), (256, 192));
+    let mut mjpeg = served.get(&format!("{door}/mjpeg"));
+    assert!(
+        mjpeg.headers()["content-type"].to_str().unwrap().starts_with("multipart/x-mixed-replace")
+    );
+    let mut head = [0; 20];
+    mjpeg.body_mut().as_reader().read_exact(&mut head).unwrap();
+    assert_eq!(&head[..11], b"--picture\r\n");
+    let mut told = served.get("/v1/events");
+    let mut lines = BufReader::new(told.body_mut().as_reader()).lines().map(Result::unwrap);
+    let event = lines.find_map(|line| Some(line.strip_prefix("data: ")?.to_owned())).unwrap();
+    let event: Value = serde_json::from_str(&event).unwrap();
+    assert!(["bare", "visitor"].contains(&event["rule"].as_str().unwrap()), "{event}");
+    let all = body(served.get("/v1/streams"));
+    assert_eq!((&all[0]["name"], &all[0]["condition"]), (&json!("the door"), &json!("live")));
+    assert_eq!(
+        (&all[1]["condition"], &all[1]["present"]["with_mask"]),
+        (&json!("lost"), &json!(0))
+    );
+    assert!(all[1]["reason"].as_str().unwrap().contains("refused"), "{all}");
+    assert_eq!(all[0]["people"]["without_mask"], 1, "{all}");
+    // At its end the door is over, and its past is in the database.
+    while body(served.get(door))["condition"] != "ended" {
+        thread::sleep(Duration::from_millis(100));
+    }
+    let events = body(served.get(&format!("{door}/events?limit=2")));
+    let recorded = query(
+        &db,
+        "SELECT at, rule FROM event JOIN session ON session.id = event.session
+                               WHERE source = 'the door' ORDER BY event.id DESC LIMIT 2",
+    );
+    let answered: Vec<String> = events
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| {
+            format!("{} {}", event["at"].as_str().unwrap(), event["rule"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(answered, recorded);
+    let counts = body(served.get(&format!("{door}/counts")));
+    let people = counts.as_array().unwrap().iter().filter(|count| count["label"] == "without_mask");
+    assert!(
+        people.clone().count() >= 9 && people.clone().all(|count| count["most"] == 1),
+        "{counts}"
+    );
+    for (path, status) in [("/v1/streams/no", 404), ("/v1/streams/yard/events?limit=0", 400)] {
+        assert_eq!(refusal(served.get(path)).0, status);
+    }
+    assert_eq!(body(served.get("/v1/streams/yard/counts")), json!([]));
+    served.stop();
+    assert_eq!(query(&db, "SELECT count(*) FROM session WHERE ended IS NULL"), ["0"]);
 }

@@ -72,7 +72,7 @@ pub(super) fn tracks(record: &Value) -> Vec<u64> {
 }
 
 /// A line in the way of the face, and somebody without a mask.
-pub(super) const SCENE: &str = "
+pub(crate) const SCENE: &str = "
     [[line]]
     name = 'door'
     from = [0.4, 1.0]
@@ -89,14 +89,14 @@ pub(super) const SCENE: &str = "
     cooldown = 0.5
 ";
 
-pub(super) fn scene_file(folder: &TempDir, text: &str) -> String {
+pub(crate) fn scene_file(folder: &TempDir, text: &str) -> String {
     let path = path_of(folder, "scene.toml");
     fs::write(&path, text).unwrap();
     path
 }
 
 /// What a query of a database yields, a text a row.
-pub(super) fn query(path: &str, sql: &str) -> Vec<String> {
+pub(crate) fn query(path: &str, sql: &str) -> Vec<String> {
     let database = rusqlite::Connection::open(path).unwrap();
     let mut statement = database.prepare(sql).unwrap();
     let columns = statement.column_count();
@@ -115,14 +115,14 @@ pub(super) fn query(path: &str, sql: &str) -> Vec<String> {
 }
 
 /// Runs ffmpeg.
-pub(super) fn ffmpeg(arguments: &[&str]) {
+pub(crate) fn ffmpeg(arguments: &[&str]) {
     let output =
         Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Numbered images of the scene.
-pub(super) fn images(folder: &TempDir, count: u32, width: u32, height: u32) -> String {
+pub(crate) fn images(folder: &TempDir, count: u32, width: u32, height: u32) -> String {
     for frame in 0..count {
         let name = format!("{width}-{frame:03}.png");
         scene_at(frame, width, height).save(folder.path().join(name)).unwrap();
@@ -130,7 +130,7 @@ pub(super) fn images(folder: &TempDir, count: u32, width: u32, height: u32) -> S
     folder.path().join(format!("{width}-%03d.png")).display().to_string()
 }
 
-pub(super) fn path_of(folder: &TempDir, name: &str) -> String {
+pub(crate) fn path_of(folder: &TempDir, name: &str) -> String {
     folder.path().join(name).display().to_string()
 }
 
