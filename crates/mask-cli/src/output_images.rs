@@ -11,13 +11,10 @@ use std::{
 use anyhow::{Context, bail};
 use image::{ImageFormat, RgbImage, codecs::jpeg::JpegEncoder};
 use image_input::common_folder;
-use mask_detector::{FaceDetection, PixelRect};
+use mask_detector::{FaceDetection, JPEG_QUALITY, PixelRect};
 use tempfile::NamedTempFile;
 
 use crate::inputs::Input;
-
-/// Quality of written JPEG files, 1 to 100: high enough that thin lines stay clean.
-const JPEG_QUALITY: u8 = 92;
 
 /// The name of each input's image below an output folder: the inputs' own below the folder that holds
 /// them all, no two alike, also on file systems without case. `None` for inputs that are not images.

@@ -13,6 +13,9 @@ use crate::{FaceDetection, ImageSize, PixelRect};
 /// DejaVu Sans Bold 2.37: its licence stands beside it.
 static FONT: &[u8] = include_bytes!("../assets/DejaVuSans-Bold.ttf");
 
+/// Quality at which drawn images are written as JPEG, 1 to 100: high enough that thin lines stay clean.
+pub const JPEG_QUALITY: u8 = 92;
+
 /// What is written beside a face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LabelText {

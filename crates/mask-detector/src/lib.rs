@@ -30,7 +30,7 @@ mod device;
 mod error;
 
 #[cfg(feature = "draw")]
-pub use annotate::{Annotator, LabelText};
+pub use annotate::{Annotator, JPEG_QUALITY, LabelText};
 pub use blur::blur_faces;
 pub use builder::MaskDetectorBuilder;
 pub use burn::tensor::Device;

@@ -9,12 +9,9 @@ use axum::{
 };
 use detection_schema::{ImageRecord, Outcome};
 use image::{ImageFormat, RgbImage, codecs::jpeg::JpegEncoder};
-use mask_detector::{Annotator, FaceDetection, blur_faces};
+use mask_detector::{Annotator, FaceDetection, JPEG_QUALITY, blur_faces};
 
 use crate::{engine::Searched, parameters::Wanted, problem::Problem};
-
-/// Quality of JPEG files, 1 to 100: high enough that thin lines stay clean.
-const JPEG_QUALITY: u8 = 92;
 
 /// The record of an image that was searched.
 pub(crate) fn record(name: String, searched: Searched) -> ImageRecord {

@@ -104,10 +104,7 @@ impl Cameras {
     /// Streams of these names; `history` is the database that they are recorded in.
     pub fn new(names: &[String], classes: &Arc<[String]>, history: Option<PathBuf>) -> Self {
         let camera = |name: &String| Arc::new(Camera::new(name, classes));
-        Self {
-            cameras: names.iter().map(camera).collect(),
-            history: history.map(|path| path.into()),
-        }
+        Self { cameras: names.iter().map(camera).collect(), history: history.map(Into::into) }
     }
 
     /// The stream of a name.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
+    body::Bytes,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -142,7 +143,7 @@ async fn fetch(
         let (fetcher, deadline) = (fetcher.clone(), taken.deadline);
         let bytes = spawn_blocking(move || fetcher.fetch(&url, left, deadline)).await;
         let bytes = bytes.unwrap_or_else(|_| Err(Problem::late()));
-        left -= bytes.as_ref().map_or(0, |bytes| bytes.len());
+        left -= bytes.as_ref().map_or(0, Bytes::len);
         upload.content = bytes.map(Content::Bytes);
     }
     Ok(Some(reserved))
