@@ -70,8 +70,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     api_keys: Option<PathBuf>,
 
-    /// Let pages of this origin use the service, such as https://example.org, or * for all. May be given several
-    /// times.
+    /// Let pages of this origin use the service: https://HOST, or * for all. May be given several times.
     #[arg(long, value_name = "ORIGIN")]
     cors: Vec<String>,
 

@@ -140,7 +140,8 @@ pub(crate) struct StreamArgs {
     #[arg(long, value_name = "URL", requires = "scene")]
     pub(crate) webhook: Option<String>,
 
-    /// Publish every event as JSON: mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC, or mqtts://.
+    /// Publish every event as JSON on this topic of a broker: mqtt://HOST/TOPIC, with a user as
+    /// mqtt://USER:PASSWORD@HOST:PORT/TOPIC, over TLS as mqtts://.
     #[arg(long, value_name = "URL", requires = "scene")]
     pub(crate) mqtt: Option<String>,
 
