@@ -23,10 +23,10 @@ use crate::{
     server::Service,
 };
 
-/// Files, in fields of any names.
+/// Files, in fields of any names, of which there may be several of the same.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "it describes what is read by its parts")]
-pub(crate) struct Form(BTreeMap<String, String>);
+pub(crate) struct Form(BTreeMap<String, serde_json::Value>);
 
 /// An encoded image.
 #[derive(utoipa::ToSchema)]

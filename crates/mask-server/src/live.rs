@@ -33,7 +33,7 @@ const RESULTS: usize = 4;
 /// What is asked for.
 #[derive(Debug, Deserialize)]
 pub(crate) struct LiveParameters {
-    min_confidence: Option<f32>,
+    min_confidence: Option<f64>,
 }
 
 /// The newest frame and its number.

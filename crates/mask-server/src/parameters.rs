@@ -23,11 +23,11 @@ pub(crate) struct Parameters {
     pub(crate) blur: bool,
     /// Least confidence of a face.
     #[param(minimum = 0.2, maximum = 1.0)]
-    pub(crate) min_confidence: Option<f32>,
+    pub(crate) min_confidence: Option<f64>,
     /// Leave out faces whose longer side has fewer pixels.
     #[serde(default)]
-    #[param(minimum = 0)]
-    pub(crate) min_face: u32,
+    #[param(minimum = 0, maximum = 65535)]
+    pub(crate) min_face: u16,
     /// Only faces of these classes, separated by commas.
     #[serde(default)]
     only: String,
@@ -74,6 +74,6 @@ impl FromRequestParts<Service> for Wanted {
             return Err(Problem::bad_request(format!("only={class}: the classes are {classes}")));
         }
         let min_confidence = service.confidence(min_confidence)?;
-        Ok(Self { draw, blur, min_confidence, min_face: min_face as f32, only })
+        Ok(Self { draw, blur, min_confidence, min_face: min_face.into(), only })
     }
 }

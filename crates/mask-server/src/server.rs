@@ -59,11 +59,13 @@ impl Service {
     ///
     /// # Errors
     /// If what is asked for is none, or below what the networks look for.
-    pub(crate) fn confidence(&self, wanted: Option<f32>) -> Result<f32, Problem> {
+    pub(crate) fn confidence(&self, wanted: Option<f64>) -> Result<f32, Problem> {
         let least = self.least_confidence();
         match wanted {
             None => Ok(self.config.min_confidence),
-            Some(confidence) if (least..=1.0).contains(&confidence) => Ok(confidence),
+            Some(confidence) if confidence as f32 >= least && confidence <= 1.0 => {
+                Ok(confidence as f32)
+            }
             Some(confidence) => {
                 let message =
                     format!("min_confidence={confidence}: give a number from {least} to 1");
