@@ -67,14 +67,14 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     let open = networks::open_device(&args.detector, |reason| progress.report(reason))?;
     // New files do not wait for each other.
     let one_by_one = open.is_cpu() || args.watch.is_some();
-    let batch = args.batch.map_or(if one_by_one { 1 } else { 8 }, usize::from);
+    let batch = args.batch.map_or(if one_by_one { 1 } else { networks::GPU_BATCH }, usize::from);
     let mut config = networks::config(&args.detector);
     config.faces.max_batch = batch;
     let min_confidence = args.detector.min_confidence;
     if args.blur {
         // Nobody is to be recognised, whether the network is sure or not.
         config.faces.postprocess.score_threshold =
-            min_confidence.min(TrackerConfig::default().doubtful);
+            TrackerConfig::from_confidence(min_confidence).doubtful;
     }
     let detector = MaskDetector::new(config, &open.device)?;
     let load = loading.elapsed();

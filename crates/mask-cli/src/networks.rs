@@ -7,6 +7,9 @@ use mask_detector::{MaskDetectorConfig, OpenDevice, WeightsSource};
 
 use crate::args::DetectorArgs;
 
+/// Images that enter the networks of a GPU at once, if nobody says otherwise.
+pub(crate) const GPU_BATCH: usize = 8;
+
 /// Starts as many threads as are asked for.
 ///
 /// # Errors

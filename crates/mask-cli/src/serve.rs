@@ -46,8 +46,6 @@ Examples:
   mask-cli serve --listen 0.0.0.0:8443 --cert cert.pem --key key.pem --api-keys keys.txt
   curl --data-binary @photo.jpg http://127.0.0.1:8080/v1/detect";
 
-/// Images that enter the networks of a GPU at once.
-const GPU_BATCH: usize = 8;
 /// How often somebody looks whether Ctrl-C was pressed.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -143,15 +141,15 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let open = networks::open_device(&args.detector, |reason| report(&reason.to_string()))?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let batch = match args.detector.threads {
-        _ if !open.is_cpu() => GPU_BATCH,
+        _ if !open.is_cpu() => networks::GPU_BATCH,
         Some(threads) => threads.into(),
         None => cores,
     };
     let mut networks = networks::config(&args.detector);
     networks.faces.max_batch = batch;
     // Requests say from which confidence on faces are reported, and a blurred image counts all.
-    let least = TrackerConfig::default().doubtful.min(args.detector.min_confidence);
-    networks.faces.postprocess.score_threshold = least;
+    let tracker = TrackerConfig::from_confidence(args.detector.min_confidence);
+    networks.faces.postprocess.score_threshold = tracker.doubtful;
     let detector = Arc::new(MaskDetector::new(networks, &open.device)?);
     let (annotator, remedy) = font::choose(Annotator::new(detector.classes())?, None)?;
     if let Some(remedy) = remedy {
@@ -161,10 +159,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
     let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
     let cameras = Cameras::new(&names, detector.classes(), args.records.db.clone());
-    let (records, tracker) = (&args.records, streams::tracker(args.detector.min_confidence));
     let status = Status::new(plans.len())?;
-    let watched = Streams::new(records, &detector, tracker, ffmpeg, status, interrupt.clone())?;
+    let watched =
+        Streams::new(&args.records, &detector, tracker, ffmpeg, status, interrupt.clone())?;
     let watched = watched.shown_by(&cameras);
+    let sessions = watched.prepare(&plans)?;
 
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -174,7 +173,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let (address, stopper) = (server.address()?, server.stopper());
     thread::scope(|scope| {
         // A stream that fails has its line, and its state on the page.
-        let streams = scope.spawn(|| watched.watch(&plans));
+        let streams = scope.spawn(|| watched.watch(&plans, sessions));
         report(&format!("listening on {scheme}://{address}"));
         let ended = runtime.block_on(async {
             tokio::spawn({
@@ -189,8 +188,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             server.run().await
         });
         interrupt.press();
-        let watched = streams.join().unwrap_or_else(|_| bail!("the streams' thread panicked"));
-        ended.map_err(anyhow::Error::from).and(watched.map(drop))
+        ensure!(streams.join().is_ok(), "the streams' thread panicked");
+        anyhow::Ok(ended?)
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -112,9 +112,7 @@ fn look(
     mut frames: watch::Receiver<Newest>,
     results: &mpsc::Sender<String>,
 ) {
-    let tracker =
-        TrackerConfig { sure: confidence, begins: confidence, ..TrackerConfig::default() };
-    let tracker = TrackerConfig { doubtful: tracker.doubtful.min(confidence), ..tracker };
+    let tracker = TrackerConfig::from_confidence(confidence);
     let config = AnalysisConfig { tracker, ..AnalysisConfig::default() };
     let mut analysis = Analysis::new(service.engine.detector(), config);
     let (begun, mut next) = (Instant::now(), 0);

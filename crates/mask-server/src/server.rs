@@ -52,7 +52,7 @@ impl Deref for Service {
 impl Service {
     /// The confidence from which on the networks look for faces.
     pub(crate) fn least_confidence(&self) -> f32 {
-        self.config.min_confidence.min(TrackerConfig::default().doubtful)
+        TrackerConfig::from_confidence(self.config.min_confidence).doubtful
     }
 
     /// The confidence from which on faces are reported.
@@ -103,7 +103,7 @@ impl Stopper {
 
 impl Server {
     /// Listens, and gets all ready. `cameras` are told of by who watches them. `batch` images enter the networks at once at most. The detector must find boxes
-    /// from `TrackerConfig::default().doubtful` on, or from the configured confidence on if that is less.
+    /// from `TrackerConfig::from_confidence`'s doubtful one on.
     ///
     /// # Errors
     /// If the address, the certificate or a setting cannot be used.

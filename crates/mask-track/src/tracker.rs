@@ -40,6 +40,15 @@ impl Default for TrackerConfig {
     }
 }
 
+impl TrackerConfig {
+    /// For faces that are reported from a confidence on, in [0, 1].
+    pub fn from_confidence(min_confidence: f32) -> Self {
+        let default = Self::default();
+        let doubtful = default.doubtful.min(min_confidence);
+        Self { sure: min_confidence, begins: min_confidence, doubtful, ..default }
+    }
+}
+
 /// A box that a detector found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Observation {

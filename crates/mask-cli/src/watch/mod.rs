@@ -19,6 +19,7 @@ use std::{
 
 use anyhow::Context;
 use mask_detector::MaskDetector;
+use mask_track::TrackerConfig;
 
 use crate::{format::output_failed, interrupt::Interrupt, networks};
 use args::{StreamFormat, WatchArgs};
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let status = Status::new(plans.len())?;
 
     let open = networks::open_device(&args.detector, |reason| status.report(reason))?;
-    let tracker = streams::tracker(args.detector.min_confidence);
+    let tracker = TrackerConfig::from_confidence(args.detector.min_confidence);
     let mut config = networks::config(&args.detector);
     config.faces.max_batch = 1;
     // What may not begin a track may continue one.
@@ -58,7 +59,9 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return output_failed(&error),
     };
     let streams = Streams::new(&args.records, &detector, tracker, ffmpeg, status, interrupt)?;
-    let ends = streams.printing(printer, args.summary).watch(&plans)?;
+    let streams = streams.printing(printer, args.summary);
+    let sessions = streams.prepare(&plans)?;
+    let ends = streams.watch(&plans, sessions);
     let mut code = ExitCode::SUCCESS;
     for end in ends {
         match end {

@@ -32,7 +32,7 @@ use super::{
 };
 
 /// What lasts over all frames of a source.
-pub(super) struct Session<'a> {
+pub(crate) struct Session<'a> {
     /// The source as it is shown.
     name: String,
     classes: &'a [String],

@@ -57,16 +57,6 @@ pub(crate) fn find_ffmpeg(plans: &[Plan], records: &RecordArgs) -> anyhow::Resul
     Ok(needed.transpose()?)
 }
 
-/// How people are followed whose faces are reported from a confidence on.
-pub(crate) fn tracker(min_confidence: f32) -> TrackerConfig {
-    TrackerConfig {
-        sure: min_confidence,
-        begins: min_confidence,
-        doubtful: TrackerConfig::default().doubtful.min(min_confidence),
-        ..TrackerConfig::default()
-    }
-}
-
 impl<'a> Streams<'a> {
     /// Nothing is printed of frames, and nobody is told, unless that is set, too.
     ///
@@ -110,15 +100,20 @@ impl<'a> Streams<'a> {
         Self { cameras: Some(cameras), ..self }
     }
 
-    /// Watches all to their ends.
+    /// Prepares for all, so that what must be right is looked at before any begins.
     ///
     /// # Errors
-    /// If one cannot be begun; then none is.
-    pub(crate) fn watch(&self, plans: &[Plan]) -> anyhow::Result<Vec<anyhow::Result<End>>> {
-        // All that must be right is looked at before any stream begins.
-        let sessions: anyhow::Result<Vec<Session<'_>>> =
-            plans.iter().map(|plan| Session::new(plan, self)).collect();
-        let sessions = sessions?;
+    /// If a scene, a database or a font cannot be used.
+    pub(crate) fn prepare(&'a self, plans: &'a [Plan]) -> anyhow::Result<Vec<Session<'a>>> {
+        plans.iter().map(|plan| Session::new(plan, self)).collect()
+    }
+
+    /// Watches all to their ends.
+    pub(crate) fn watch(
+        &self,
+        plans: &[Plan],
+        sessions: Vec<Session<'_>>,
+    ) -> Vec<anyhow::Result<End>> {
         let stop = AtomicBool::new(false);
         let ends = thread::scope(|scope| {
             let watch = |(plan, session)| {
@@ -138,7 +133,7 @@ impl<'a> Streams<'a> {
             threads.into_iter().map(ended).collect()
         });
         self.status.finish();
-        Ok(ends)
+        ends
     }
 }
 

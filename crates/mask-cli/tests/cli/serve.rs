@@ -451,6 +451,21 @@ fn the_page_and_the_description_are_whole_and_ask_nobody_else() {
     assert!(face["box"].is_object() && face["probabilities"].is_object(), "{face}");
 }
 
+/// A stream that could never begin would otherwise only be missed.
+#[test]
+#[ignore = "needs ffmpeg, as streams do"]
+fn streams_that_cannot_begin_keep_the_service_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = path_of(&folder, "streams.toml");
+    let scene = scene_file(&folder, "[[rule]]\nname = 'a'\nwhen = 'class'\nclass = 'x'");
+    fs::write(&config, format!("[[stream]]\nsource = '0'\nscene = '{scene}'")).unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--config", &config];
+    let output = mask_cli().args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("there is no class `x`") && !errors.contains("listening"), "{errors}");
+}
+
 #[test]
 #[ignore = "needs ffmpeg; one of the streams"]
 fn streams_are_watched_beside_it_and_shown() {
