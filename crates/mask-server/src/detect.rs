@@ -98,7 +98,7 @@ pub(crate) async fn detect(
         let searched = search(&service, &wanted, upload, &taken).await?;
         let annotator = service.annotator.clone();
         let drawn = spawn_blocking(move || answer::image(searched, &wanted, &annotator, png));
-        return drawn.await.unwrap_or_else(|_| Err(Problem::late()));
+        return drawn.await.unwrap_or_else(|_| Err(Problem::failed()));
     }
     match uploads {
         Uploads::One(upload) => {
@@ -142,7 +142,7 @@ async fn fetch(
         let Ok(Content::Link(url)) = upload.content.clone() else { continue };
         let (fetcher, deadline) = (fetcher.clone(), taken.deadline);
         let bytes = spawn_blocking(move || fetcher.fetch(&url, left, deadline)).await;
-        let bytes = bytes.unwrap_or_else(|_| Err(Problem::late()));
+        let bytes = bytes.unwrap_or_else(|_| Err(Problem::failed()));
         left -= bytes.as_ref().map_or(0, Bytes::len);
         upload.content = bytes.map(Content::Bytes);
     }

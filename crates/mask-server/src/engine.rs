@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use axum::{body::Bytes, http::StatusCode};
+use axum::body::Bytes;
 use image::RgbImage;
 use image_input::{DecodeOptions, ImageView, decode};
 use mask_detector::{BoundingBox, FaceDetection, MaskDetector};
@@ -78,11 +78,14 @@ impl Waiting {
 struct Decoded {
     image: RgbImage,
     min_confidence: f32,
+    /// Whoever goes away leaves it only when the image is gone, too.
+    place: Place,
     answer: oneshot::Sender<Result<Found, Problem>>,
 }
 
 struct Found {
     image: RgbImage,
+    place: Place,
     faces: Vec<FaceDetection>,
     regions: Vec<BoundingBox>,
 }
@@ -127,20 +130,21 @@ impl Engine {
             // Who does not wait any more leaves the place only when the image is decoded.
             let decoded =
                 spawn_blocking(move || (decode(&bytes, extension.as_deref(), &options), place));
-            let (decoded, place) = decoded.await.map_err(|_| failed())?;
+            let (decoded, place) = decoded.await.map_err(|_| Problem::failed())?;
             let decoded = decoded.map_err(|error| Problem::image(&error))?;
             let (answer, found) = oneshot::channel();
-            let image = Decoded { image: decoded.image, min_confidence, answer };
+            let image = Decoded { image: decoded.image, min_confidence, place, answer };
             self.waiting.state().images.push_back(image);
             self.waiting.changed.notify_one();
-            let Found { image, faces, regions } = found.await.map_err(|_| failed())??;
+            let Found { image, place, faces, regions } =
+                found.await.map_err(|_| Problem::failed())??;
             Ok(Searched { image, faces, regions, warning: decoded.warning, place })
         };
         timeout_at(until, work).await.unwrap_or_else(|_| Err(Problem::late()))
     }
 
     async fn place(&self, bytes: usize) -> Result<Place, Problem> {
-        let closed = |_| failed();
+        let closed = |_| Problem::failed();
         let large = match bytes > LARGE_BYTES {
             true => Some(Arc::clone(&self.large).acquire_owned().await.map_err(closed)?),
             false => None,
@@ -159,10 +163,6 @@ impl Drop for Engine {
             let _ = networks.join();
         }
     }
-}
-
-fn failed() -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the image could not be worked on")
 }
 
 /// Takes what waits as a batch, until nobody can come any more.
@@ -195,14 +195,14 @@ fn run_batch(detector: &MaskDetector, batch: Vec<Decoded>) {
     match classified {
         Ok(faces) => {
             for ((decoded, faces), regions) in batch.into_iter().zip(faces).zip(regions) {
-                let found = Found { image: decoded.image, faces, regions };
+                let found = Found { image: decoded.image, place: decoded.place, faces, regions };
                 // Who has gone meanwhile need not be answered.
                 let _ = decoded.answer.send(Ok(found));
             }
         }
         Err(error) => {
             tracing::error!("the networks failed: {error}");
-            batch.into_iter().for_each(|decoded| drop(decoded.answer.send(Err(failed()))));
+            batch.into_iter().for_each(|decoded| drop(decoded.answer.send(Err(Problem::failed()))));
         }
     }
 }

@@ -47,6 +47,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
+    /// A fault of the server.
+    pub(crate) fn failed() -> Self {
+        let message = "a fault of the server; its log has more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
     /// What is wrong with an image.
     pub(crate) fn image(error: &DecodeError) -> Self {
         let status = match error {

@@ -51,10 +51,7 @@ pub(crate) fn router(service: Service) -> Result<Router, ServerError> {
     let no_sniff = HeaderValue::from_static("nosniff");
     Ok(router
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, no_sniff))
-        .layer(CatchPanicLayer::custom(|_| {
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            Problem::new(status, "a fault of the server; its log has more").into_response()
-        }))
+        .layer(CatchPanicLayer::custom(|_| Problem::failed().into_response()))
         .layer(from_fn_with_state(service.clone(), observe))
         .with_state(service))
 }

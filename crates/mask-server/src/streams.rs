@@ -186,7 +186,7 @@ async fn past<T: Send + 'static>(
             tracing::warn!("the database cannot be read: {error}");
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be read now"))
         }
-        Err(_) => Err(Problem::late()),
+        Err(_) => Err(Problem::failed()),
     }
 }
 
