@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::{
     Activation, Isa, Plan,
     activation::Clamp,
@@ -11,19 +9,23 @@ use crate::{
     layout::{Layout, StepLayout},
     ops::{Halo, Kernel, Span},
     plan::{Operand, Step},
+    team::Team,
     view::{Arena, Source, View},
 };
 
 /// Tasks per thread, so that an uneven last one matters little.
-const TASKS_PER_THREAD: usize = 3;
+const TASKS_PER_THREAD: usize = 8;
+/// Multiplications and additions, or what takes as long, that are worth a task of their own: some
+/// microseconds.
+const LEAST_WORK: usize = 1 << 16;
+/// What takes as long as making one float of an output without a product of matrices.
+const WORK_OF_FLOAT: usize = 16;
 
-/// Which threads compute an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spread {
-    /// The calling one.
-    Here,
-    /// Those of the current pool.
-    Threads,
+/// Threads that share an image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Crew<'a> {
+    team: &'a Team,
+    threads: usize,
 }
 
 /// A plan with an image and an arena.
@@ -34,8 +36,8 @@ pub(crate) struct Execution<'a> {
     /// The caller's image, which is only read.
     input: Source,
     input_view: View,
-    /// Threads that share the work.
-    threads: usize,
+    /// Who shares the work; none if the calling thread does all of it.
+    crew: Option<Crew<'a>>,
 }
 
 /// A step with everything that its kernel needs.
@@ -55,7 +57,7 @@ pub(crate) struct StepRun<'a> {
     /// Where the step's own floats begin.
     pub(crate) scratch: usize,
     activation: &'a Activation,
-    threads: usize,
+    crew: Option<Crew<'a>>,
 }
 
 impl<'a> Execution<'a> {
@@ -76,15 +78,22 @@ impl<'a> Execution<'a> {
             arena: Arena::new(arena),
             input: Source::new(input),
             input_view: View { origin: 0, row, pixel: channels, height, width, channels },
-            threads: 1,
+            crew: None,
         }
     }
 
-    /// Runs all steps.
-    pub(crate) fn run(mut self, spread: Spread) {
-        if spread == Spread::Threads {
-            self.threads = rayon::current_num_threads();
+    /// Runs all steps on so many threads of the current pool; 1 is the calling one.
+    pub(crate) fn run(self, threads: usize) {
+        if threads == 1 {
+            self.run_steps();
+        } else {
+            Team::lead(threads, |team| {
+                Execution { crew: Some(Crew { team, threads }), ..self }.run_steps();
+            });
         }
+    }
+
+    fn run_steps(&self) {
         for (step, layout) in self.plan.steps.iter().zip(&self.layout.steps) {
             self.step(step, layout);
         }
@@ -111,7 +120,7 @@ impl<'a> Execution<'a> {
             spans: &layout.spans,
             scratch: layout.scratch,
             activation: &step.activation,
-            threads: self.threads,
+            crew: self.crew,
         });
     }
 
@@ -135,23 +144,25 @@ impl<'a> Execution<'a> {
 }
 
 impl StepRun<'_> {
-    /// Runs a task for every row of the output.
+    /// Runs `task` for every row of the output, of which each task takes some.
     pub(crate) fn rows(&self, task: impl Fn(usize) + Send + Sync) {
-        self.parallel(self.output.height, task);
+        let rows = self.output.height;
+        let tasks = self.wanted_tasks(self.output.floats() * WORK_OF_FLOAT).min(rows);
+        self.parallel(tasks, |at| (rows * at / tasks..rows * (at + 1) / tasks).for_each(&task));
     }
 
-    /// The number of tasks that a step is best divided into.
-    pub(crate) fn wanted_tasks(&self) -> usize {
-        if self.threads == 1 { 1 } else { self.threads * TASKS_PER_THREAD }
+    /// The number of tasks that a step of so many multiplications and additions is best divided
+    /// into.
+    pub(crate) fn wanted_tasks(&self, work: usize) -> usize {
+        let most = self.crew.map_or(1, |crew| crew.threads * TASKS_PER_THREAD);
+        most.min(work / LEAST_WORK).max(1)
     }
 
     /// Runs tasks on the threads that share this image.
     pub(crate) fn parallel(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-        if self.threads == 1 || tasks == 1 {
-            (0..tasks).for_each(task);
-        } else {
-            let least = tasks.div_ceil(self.threads * TASKS_PER_THREAD);
-            (0..tasks).into_par_iter().with_min_len(least).for_each(task);
+        match self.crew {
+            Some(crew) if tasks > 1 => crew.team.run(tasks, &task),
+            _ => (0..tasks).for_each(task),
         }
     }
 

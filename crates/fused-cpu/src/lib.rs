@@ -49,6 +49,7 @@ pub mod ops;
 mod plan;
 mod shared_plan;
 mod simd;
+mod team;
 #[cfg(feature = "train")]
 mod training;
 mod view;

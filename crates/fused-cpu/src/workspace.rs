@@ -2,12 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::{
-    Plan, RunError,
-    execution::{Execution, Spread},
-    layout::Layout,
-    view::View,
-};
+use crate::{Plan, RunError, execution::Execution, layout::Layout, view::View};
 
 /// The memory that a plan runs in.
 ///
@@ -89,29 +84,24 @@ impl Plan {
         }
 
         let Workspace { arenas, layout, outputs } = workspace;
-        let run = |arena: &mut [f32], image: usize, spread: Spread| {
-            let input = &input[image * each..(image + 1) * each];
-            Execution::new(self, layout, arena, input).run(spread);
-        };
-
-        // Threads take an image each as long as there are enough, and share the others.
         let threads = rayon::current_num_threads();
-        let rounds = images / threads;
-        for round in 0..rounds {
-            let first = round * threads;
-            if threads == 1 {
-                run(&mut arenas[0], first, Spread::Here);
+        let run = |arena: &mut [f32], image: usize, threads: usize| {
+            let input = &input[image * each..(image + 1) * each];
+            Execution::new(self, layout, arena, input).run(threads);
+        };
+        // Threads take an image each as long as there are enough, and share the others.
+        for first in (0..images).step_by(threads) {
+            let arenas = &mut arenas[..threads.min(images - first)];
+            let each = threads / arenas.len();
+            if let [arena] = &mut *arenas {
+                run(arena, first, each);
             } else {
-                let tasks = arenas[..threads].par_iter_mut().enumerate();
-                tasks.for_each(|(thread, arena)| run(arena, first + thread, Spread::Here));
+                let tasks = arenas.par_iter_mut().enumerate();
+                tasks.for_each(|(at, arena)| run(arena, first + at, each));
             }
-            for (thread, arena) in arenas[..threads].iter().enumerate() {
-                gather(outputs, arena, first + thread);
+            for (at, arena) in arenas.iter().enumerate() {
+                gather(outputs, arena, first + at);
             }
-        }
-        for image in rounds * threads..images {
-            run(&mut arenas[0], image, Spread::Threads);
-            gather(outputs, &arenas[0], image);
         }
         Ok(())
     }

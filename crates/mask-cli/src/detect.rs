@@ -5,28 +5,28 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{
+        Mutex,
         atomic::{AtomicBool, Ordering},
-        mpsc::sync_channel,
     },
-    thread,
     time::Instant,
 };
 
 use anyhow::{Context, bail, ensure};
 use image_input::DecodeOptions;
-use mask_detector::{Annotator, MaskDetector};
+use mask_detector::{Annotator, MaskDetector, OpenDevice};
 use mask_track::TrackerConfig;
 
 use crate::{
     args::{DetectArgs, Format},
     font,
     format::{output_failed, printer},
+    image_work::ImageWork,
     inputs::{Input, Inputs, Reading},
     interrupt::Interrupt,
     networks,
     new_files::Watch,
     output_images,
-    pipeline::{decode_all, detect_all},
+    pipeline::{self, Workers},
     progress::Progress,
     selection::Selection,
     session::Session,
@@ -65,11 +65,9 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
 
     let loading = Instant::now();
     let open = networks::open_device(&args.detector, |reason| progress.report(reason))?;
-    // New files do not wait for each other.
-    let one_by_one = open.is_cpu() || args.watch.is_some();
-    let batch = args.batch.map_or(if one_by_one { 1 } else { networks::GPU_BATCH }, usize::from);
+    let workers = workers(args, &open, count);
     let mut config = networks::config(&args.detector);
-    config.faces.max_batch = batch;
+    config.faces.max_batch = workers.batch;
     let min_confidence = args.detector.min_confidence;
     if args.blur {
         // Nobody is to be recognised, whether the network is sure or not.
@@ -78,7 +76,22 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     }
     let detector = MaskDetector::new(config, &open.device)?;
     let load = loading.elapsed();
-    let mut session = match session(args, &detector, progress)? {
+    let work = ImageWork {
+        detector: &detector,
+        options: DecodeOptions {
+            max_pixels: u64::from(args.max_megapixels) * 1_000_000,
+            strict: args.strict,
+        },
+        min_confidence,
+        selection: Selection::new(args, detector.classes())?,
+        annotator: annotator(args, &detector, &progress)?,
+        blur: args.blur,
+        drawn: args.output.as_deref(),
+        crops: args.crops.as_deref(),
+        device: (!open.is_cpu()).then(Mutex::default),
+        large: Mutex::default(),
+    };
+    let mut session = match session(args, &detector, progress) {
         Ok(session) => session,
         Err(error) => return output_failed(&error),
     };
@@ -92,24 +105,18 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         (input, name)
     });
     let inputs = inputs.into_iter().zip(names).chain(watch);
-    let options = DecodeOptions {
-        max_pixels: u64::from(args.max_megapixels) * 1_000_000,
-        strict: args.strict,
-    };
-    let result = thread::scope(|scope| {
-        // Images wait here while others are in the networks or drawn; more would only cost memory.
-        let (to_networks, decoded) = sync_channel(batch);
-        let (to_session, detected) = sync_channel(batch);
-        let (detector, interrupt) = (&detector, &interrupt);
-        scope.spawn(|| decode_all(inputs, &options, interrupt, to_networks));
-        scope.spawn(move || {
-            detect_all(detector, &decoded, batch, min_confidence, interrupt, &to_session);
-        });
-        let result = session.finish_all(detected);
-        // A reader may have gone while no file comes.
-        over.store(true, Ordering::Relaxed);
-        result
-    });
+    let result = pipeline::run(
+        inputs,
+        workers,
+        &end,
+        |inputs, hand_over| work.run(inputs, hand_over),
+        |finished| {
+            session.add(finished).inspect_err(|_| {
+                // A reader may have gone while no file comes.
+                over.store(true, Ordering::Relaxed);
+            })
+        },
+    );
     session.timing.total = start.elapsed();
     session.totals.time = session.timing.total;
     session.progress.finish();
@@ -174,14 +181,27 @@ fn prepare_folders(args: &DetectArgs, inputs: &[Input]) -> anyhow::Result<Vec<Op
     Ok(names)
 }
 
-/// What draws, counts and prints; an error within is one of standard output.
-fn session<'a>(
-    args: &'a DetectArgs,
+/// How the inputs are divided.
+fn workers(args: &DetectArgs, open: &OpenDevice, inputs: usize) -> Workers {
+    let threads = rayon::current_num_threads();
+    let batch = args.batch.map(usize::from);
+    // New files do not wait for each other.
+    let one = open.is_cpu() || args.watch.is_some();
+    let batch = batch.unwrap_or(if one { 1 } else { networks::GPU_BATCH });
+    if open.is_cpu() {
+        Workers::of_cpu(threads, args.watch.is_none().then_some(inputs), batch)
+    } else {
+        Workers::of_gpu(threads, batch)
+    }
+}
+
+/// What draws.
+fn annotator(
+    args: &DetectArgs,
     detector: &MaskDetector,
-    progress: Progress,
-) -> anyhow::Result<io::Result<Session<'a>>> {
-    let classes = detector.classes();
-    let mut annotator = Annotator::new(classes)?.with_labels(args.labels.into());
+    progress: &Progress,
+) -> anyhow::Result<Annotator> {
+    let mut annotator = Annotator::new(detector.classes())?.with_labels(args.labels.into());
     if let Some(pixels) = args.line_width {
         annotator = annotator.with_line_width(pixels);
     }
@@ -192,20 +212,20 @@ fn session<'a>(
             progress.report(remedy);
         }
     }
-    let selection = Selection::new(args, classes)?;
+    Ok(annotator)
+}
+
+/// What counts and prints; an error is one of standard output.
+fn session(args: &DetectArgs, detector: &MaskDetector, progress: Progress) -> io::Result<Session> {
+    let classes = detector.classes();
     let default_format = if io::stdout().is_terminal() { Format::Table } else { Format::Ndjson };
     let format = args.format.unwrap_or(default_format);
-    Ok(printer(format, classes, io::stdout().lock()).map(|printer| Session {
-        annotator,
-        blur: args.blur,
-        selection,
-        drawn: args.output.as_deref(),
-        crops: args.crops.as_deref(),
-        printer,
+    Ok(Session {
+        printer: printer(format, classes, io::stdout().lock())?,
         progress,
         timing: Timing::default(),
         totals: Totals::new(classes),
         labels: args.save_labels.is_some().then(Vec::new),
         found: false,
-    }))
+    })
 }

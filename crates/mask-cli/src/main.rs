@@ -1,13 +1,14 @@
 //! `mask-cli`: the command line of the face-mask detector. Glue only.
 //!
 //! The way of an image: `inputs` lists the files, `output_images` plans where drawn images go, `pipeline`
-//! decodes and runs the networks, `session` draws and counts, `format` prints the results; `detect` sets
-//! all of it up.
+//! divides them among workers, `image_work` decodes, searches and draws, `session` counts, `format` prints
+//! the results; `detect` sets all of it up.
 
 mod args;
 mod detect;
 mod font;
 mod format;
+mod image_work;
 mod inputs;
 mod interrupt;
 mod manual;

@@ -1,219 +1,207 @@
-//! Inputs through decoding and the networks, each stage on a thread of its own, in their order.
+//! Inputs divided among workers, each of which does everything with its images; results in the inputs' order.
 
 use std::{
-    path::PathBuf,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender},
+        Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
-    time::{Duration, Instant},
+    thread,
 };
 
-use image::RgbImage;
-use image_input::{DecodeError, DecodeOptions, ImageView, OtherKind, decode, decode_file};
-use mask_detector::{BoundingBox, FaceDetection, MaskDetector};
+/// Inputs that a worker may be ahead of the next result, which one slow image may hold up.
+const AHEAD: usize = 16;
 
-use crate::{
-    inputs::{Input, STDIN_NAME},
-    interrupt::Interrupt,
-    timing::StageTimes,
-};
-
-/// While decoded images of so many pixels wait or are in the networks, no further one is decoded: a few
-/// photographs of the largest sensors would otherwise fill a machine's memory.
-const PIXELS_IN_FLIGHT: u64 = 32_000_000;
-
-/// Pixels of the images between decoding and their end.
-#[derive(Debug, Default)]
-pub(crate) struct InFlight {
-    pixels: Mutex<u64>,
-    fewer: Condvar,
+/// How many workers there are, and what each of them takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Workers {
+    /// Inputs that are worked on at the same time, a batch each.
+    pub(crate) count: usize,
+    /// Threads of all of them together.
+    pub(crate) threads: usize,
+    /// Most inputs that one takes at once.
+    pub(crate) batch: usize,
 }
 
-/// An image's part of the pixels in flight.
-#[derive(Debug)]
-struct Share {
-    of: Arc<InFlight>,
-    pixels: u64,
-}
-
-impl InFlight {
-    /// Whether there is room for another image.
-    fn has_room(&self) -> bool {
-        *self.pixels.lock().unwrap_or_else(PoisonError::into_inner) <= PIXELS_IN_FLIGHT
+impl Workers {
+    /// For a CPU: an image a thread, as far as there are so many; the threads share fewer.
+    ///
+    /// `inputs` is none where nobody knows how many will come.
+    pub(crate) fn of_cpu(threads: usize, inputs: Option<usize>, batch: usize) -> Self {
+        let batches = inputs.map_or(threads, |inputs| inputs.div_ceil(batch));
+        Self { count: threads.min(batches).max(1), threads, batch }
     }
 
-    /// Waits until there is room for another image.
-    fn wait(&self) {
-        let pixels = self.pixels.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |pixels: &mut u64| *pixels > PIXELS_IN_FLIGHT;
-        drop(self.fewer.wait_while(pixels, full).unwrap_or_else(PoisonError::into_inner));
+    /// For a GPU: enough to decode and draw while one of them is in the networks.
+    pub(crate) fn of_gpu(threads: usize, batch: usize) -> Self {
+        const MOST: usize = 4;
+        Self { count: threads.clamp(1, MOST), threads, batch }
     }
 
-    fn share(self: &Arc<Self>, image: &RgbImage) -> Share {
-        let pixels = u64::from(image.width()) * u64::from(image.height());
-        *self.pixels.lock().unwrap_or_else(PoisonError::into_inner) += pixels;
-        Share { of: Arc::clone(self), pixels }
+    /// Threads of the worker of a number.
+    fn threads_of(&self, worker: usize) -> usize {
+        (self.threads / self.count + usize::from(worker < self.threads % self.count)).max(1)
     }
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
-        *self.of.pixels.lock().unwrap_or_else(PoisonError::into_inner) -= self.pixels;
-        self.of.fewer.notify_all();
-    }
+/// An input on its way to a worker, with the place of its result.
+struct Job<I, T> {
+    input: I,
+    result: SyncSender<T>,
 }
 
-/// An input after decoding.
-pub(crate) struct Decoded {
-    path: PathBuf,
-    /// The name of its drawn image.
-    name: Option<PathBuf>,
-    image: Result<(RgbImage, Share), String>,
-    /// What was repaired.
-    warning: Option<String>,
-    time: Duration,
-}
-
-/// Decodes the inputs in their order, ahead of the networks. `None` among them: there will be no further one
-/// until some of those before it are done with.
-pub(crate) fn decode_all(
-    inputs: impl Iterator<Item = (Input, Option<PathBuf>)>,
-    options: &DecodeOptions,
-    interrupt: &Interrupt,
-    sender: SyncSender<Option<Decoded>>,
-) {
-    let in_flight = Arc::new(InFlight::default());
-    for (input, name) in inputs {
-        if !in_flight.has_room() {
-            // The networks would wait for a whole batch, and the batch for them.
-            if sender.send(None).is_err() {
-                return;
+/// Passes every input to one of the workers, which gives as many results to `finish` as it was given inputs,
+/// unless `stop` says so; `each` then sees the results in the inputs' order.
+///
+/// # Errors
+/// The first of `each`, after which nothing new is begun.
+pub(crate) fn run<I: Send, T: Send, E>(
+    inputs: impl Iterator<Item = I> + Send,
+    workers: Workers,
+    stop: &(dyn Fn() -> bool + Sync),
+    work: impl Fn(Vec<I>, &mut dyn FnMut(T)) + Sync,
+    mut each: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let (to_workers, jobs) = sync_channel::<Job<I, T>>(workers.count * workers.batch);
+    let jobs = Mutex::new(jobs);
+    let ahead = (workers.count * workers.batch).saturating_mul(AHEAD);
+    let (to_each, results) = sync_channel::<Receiver<T>>(ahead);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for input in inputs {
+                let (result, place) = sync_channel(1);
+                let given =
+                    to_each.send(place).is_ok() && to_workers.send(Job { input, result }).is_ok();
+                if !given || stop() {
+                    return;
+                }
             }
-            in_flight.wait();
-        }
-        let start = Instant::now();
-        let (path, image) = match input {
-            Input::Failed { path, error } => (path, Err(error)),
-            Input::Image { path, .. } => {
-                let image = decode_file(&path, options);
-                (path, image.map_err(|error| decode_error(&error.problem)))
-            }
-            Input::Bytes(bytes) => {
-                let image = decode(&bytes, None, options).map_err(|error| decode_error(&error));
-                (STDIN_NAME.into(), image)
-            }
-        };
-        let (image, warning) = match image {
-            Ok(decoded) => {
-                let share = in_flight.share(&decoded.image);
-                (Ok((decoded.image, share)), decoded.warning)
-            }
-            Err(error) => (Err(error), None),
-        };
-        let decoded = Decoded { path, name, image, warning, time: start.elapsed() };
-        if interrupt.pressed() || sender.send(Some(decoded)).is_err() {
-            return;
-        }
-    }
-}
-
-/// What is wrong with an image, with the flag that helps.
-fn decode_error(error: &DecodeError) -> String {
-    match error {
-        DecodeError::TooLarge { .. } => format!("{error} (--max-megapixels)"),
-        DecodeError::Other(OtherKind::Video) => format!("{error}, or give it to `mask-cli watch`"),
-        _ => error.to_string(),
-    }
-}
-
-/// An input after the networks.
-pub(crate) struct Finished {
-    pub(crate) path: PathBuf,
-    /// The name of its drawn image.
-    pub(crate) name: Option<PathBuf>,
-    /// The image with its faces, or why there are none.
-    pub(crate) result: Result<Searched, String>,
-    /// What was repaired.
-    pub(crate) warning: Option<String>,
-    pub(crate) decode: Duration,
-    /// Of its whole batch, at the batch's first input.
-    pub(crate) stages: StageTimes,
-}
-
-/// An image with its faces.
-pub(crate) struct Searched {
-    pub(crate) image: RgbImage,
-    pub(crate) faces: Vec<FaceDetection>,
-    /// Every box that was found, also of less confidence.
-    pub(crate) regions: Vec<BoundingBox>,
-    _in_flight: Share,
-}
-
-/// Runs the networks on the decoded inputs, of which faces below `min_confidence` are only regions, a batch at a
-/// time, until they end or Ctrl-C is pressed.
-pub(crate) fn detect_all(
-    detector: &MaskDetector,
-    decoded: &Receiver<Option<Decoded>>,
-    batch: usize,
-    min_confidence: f32,
-    interrupt: &Interrupt,
-    sender: &SyncSender<Finished>,
-) {
-    while !interrupt.pressed() {
-        let batch = next_batch(decoded, batch);
-        if batch.is_empty() {
-            return;
-        }
-        let images: Vec<ImageView<'_>> = batch
-            .iter()
-            .filter_map(|decoded| decoded.image.as_ref().ok())
-            .map(|(image, _)| ImageView::from(image))
-            .collect();
-        let start = Instant::now();
-        let found = detector.find_faces(&images);
-        let faces_time = start.elapsed();
-        let mut regions = Vec::new();
-        let classified = found.and_then(|mut faces| {
-            for faces in &mut faces {
-                regions.push(faces.iter().map(|face| face.bbox).collect());
-                faces.retain(|face| face.score >= min_confidence);
-            }
-            detector.classify_faces(&images, &faces)
         });
-        let mut stages = StageTimes { faces: faces_time, masks: start.elapsed() - faces_time };
-        let mut faces = match classified {
-            Ok(faces) => faces.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
-            Err(error) => vec![Err(error.to_string()); images.len()].into_iter(),
-        };
-        let mut regions = regions.into_iter();
-        for Decoded { path, name, image, warning, time } in batch {
-            let result = image.and_then(|(image, share)| {
-                let faces = faces.next().unwrap_or_else(|| Ok(Vec::new()))?;
-                let regions = regions.next().unwrap_or_default();
-                Ok(Searched { image, faces, regions, _in_flight: share })
+        for worker in 0..workers.count {
+            let (jobs, work) = (&jobs, &work);
+            scope.spawn(move || {
+                let work = || work_off(jobs, workers.batch, stop, work);
+                if workers.count == 1 {
+                    return work();
+                }
+                // Plans run on the threads of the pool that they are called from: this worker's own.
+                let pool = rayon::ThreadPoolBuilder::new()
+                    .num_threads(workers.threads_of(worker))
+                    .use_current_thread()
+                    .build();
+                // Without it there are only more threads than there need be.
+                work();
+                drop(pool);
             });
-            let stages = std::mem::take(&mut stages);
-            let finished = Finished { path, name, result, warning, decode: time, stages };
-            if sender.send(finished).is_err() {
-                return;
+        }
+        // Whoever stopped leaves the places of what it did not begin without a result.
+        let result = results.iter().filter_map(|place| place.recv().ok()).try_for_each(&mut each);
+        drop(results);
+        result
+    })
+}
+
+/// Works on the jobs until there are no more.
+fn work_off<I, T>(
+    jobs: &Mutex<Receiver<Job<I, T>>>,
+    batch: usize,
+    stop: &(dyn Fn() -> bool + Sync),
+    work: &impl Fn(Vec<I>, &mut dyn FnMut(T)),
+) {
+    loop {
+        let (mut inputs, mut places) = (Vec::new(), Vec::new());
+        {
+            // The next that comes, and what is there already.
+            let jobs = lock(jobs);
+            let first = jobs.recv().ok();
+            for Job { input, result } in first.into_iter().chain(jobs.try_iter()).take(batch) {
+                inputs.push(input);
+                places.push(result);
             }
         }
+        if inputs.is_empty() {
+            return;
+        }
+        if stop() {
+            // Whoever gives inputs waits for a free place before it sees that it is to stop, too.
+            continue;
+        }
+        let mut places = places.into_iter();
+        work(inputs, &mut |result| {
+            if let Some(place) = places.next() {
+                // Nobody wants it once printing has failed.
+                let _ = place.send(result);
+            }
+        });
     }
 }
 
-/// The next images, as many as a batch holds or as there will be for now; none at the end.
-fn next_batch(decoded: &Receiver<Option<Decoded>>, size: usize) -> Vec<Decoded> {
-    let mut batch = Vec::new();
-    for decoded in decoded {
-        match decoded {
-            Some(decoded) => batch.push(decoded),
-            None if batch.is_empty() => continue,
-            None => break,
-        }
-        if batch.len() == size {
-            break;
+/// Locks what a panic elsewhere leaves whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use super::*;
+
+    const NEVER: &(dyn Fn() -> bool + Sync) = &|| false;
+
+    /// Numbers as inputs, of which every seventh takes a while.
+    fn slowly(inputs: Vec<usize>, hand_over: &mut dyn FnMut(usize)) {
+        for input in inputs {
+            if input % 7 == 0 {
+                thread::sleep(Duration::from_millis(2));
+            }
+            hand_over(input);
         }
     }
-    batch
+
+    #[test]
+    fn results_come_in_the_inputs_order() {
+        for (count, batch) in [(1, 1), (2, 1), (3, 4), (8, 1)] {
+            let workers = Workers { count, threads: count, batch };
+            let mut seen = Vec::new();
+            let result: Result<(), ()> = run(0..200, workers, NEVER, slowly, |number| {
+                seen.push(number);
+                Ok(())
+            });
+            assert_eq!((result, seen), (Ok(()), (0..200).collect()));
+        }
+    }
+
+    #[test]
+    fn whoever_stops_or_fails_is_not_waited_for() {
+        let workers = Workers { count: 2, threads: 2, batch: 3 };
+        let seen = AtomicUsize::new(0);
+        let stop = || seen.load(Ordering::Relaxed) >= 10;
+        let mut last = None;
+        let result: Result<(), ()> = run(0.., workers, &stop, slowly, |number| {
+            assert!(last < Some(number), "{number}");
+            last = Some(number);
+            seen.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        });
+        assert_eq!(result, Ok(()));
+        let failing = |number| if number == 20 { Err(number) } else { Ok(()) };
+        assert_eq!(run(0.., workers, NEVER, slowly, failing), Err(20));
+    }
+
+    #[test]
+    fn every_thread_has_an_image_as_long_as_there_are_enough() {
+        let cpu = |threads, inputs, batch| {
+            let workers = Workers::of_cpu(threads, inputs, batch);
+            (0..workers.count).map(|worker| workers.threads_of(worker)).collect::<Vec<_>>()
+        };
+        assert_eq!(cpu(4, Some(100), 1), [1; 4]);
+        assert_eq!(cpu(4, None, 1), [1; 4]);
+        assert_eq!(cpu(8, Some(3), 1), [3, 3, 2]);
+        assert_eq!(cpu(4, Some(10), 8), [2, 2]);
+        assert_eq!(cpu(4, Some(0), 1), [4]);
+        assert_eq!(cpu(1, Some(1), 1), [1]);
+    }
 }

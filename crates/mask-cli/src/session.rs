@@ -1,24 +1,19 @@
-//! What becomes of an image after the networks: drawn, cut out, counted and printed.
+//! What becomes of an image's results: counted and printed.
 
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::mpsc::Receiver,
-    time::Instant,
 };
 
 use annotations::{AnnotatedImage, AnnotatedObject};
 use detection_schema::{ImageRecord, Outcome};
-use image::RgbImage;
-use mask_detector::{Annotator, BoundingBox, FaceDetection, blur_faces};
+use mask_detector::FaceDetection;
 
 use crate::{
     format::Printer,
+    image_work::{Finished, Found},
     inputs::STDIN_NAME,
-    output_images,
-    pipeline::{Finished, Searched},
     progress::Progress,
-    selection::Selection,
     timing::Timing,
     totals::Totals,
 };
@@ -38,15 +33,7 @@ fn annotated(path: &Path, faces: &[FaceDetection]) -> AnnotatedImage {
 }
 
 /// What lasts over all images.
-pub(crate) struct Session<'a> {
-    pub(crate) annotator: Annotator,
-    /// Whether faces are made unrecognisable in drawn images.
-    pub(crate) blur: bool,
-    pub(crate) selection: Selection,
-    /// Where drawn images go.
-    pub(crate) drawn: Option<&'a Path>,
-    /// Where faces go.
-    pub(crate) crops: Option<&'a Path>,
+pub(crate) struct Session {
     pub(crate) printer: Box<dyn Printer>,
     pub(crate) progress: Progress,
     pub(crate) timing: Timing,
@@ -57,78 +44,44 @@ pub(crate) struct Session<'a> {
     pub(crate) found: bool,
 }
 
-impl Session<'_> {
-    /// Draws and prints what the networks have finished, in its order.
+impl Session {
+    /// Counts and prints the next image.
     ///
     /// # Errors
     /// If the results cannot be printed.
-    pub(crate) fn finish_all(&mut self, finished: Receiver<Finished>) -> io::Result<()> {
-        for Finished { path, name, result, warning, decode, stages } in finished {
-            self.timing.decode += decode;
-            self.timing.stages += stages;
-            self.timing.images += usize::from(result.is_ok());
-            let result = result.and_then(|Searched { image, mut faces, regions, .. }| {
-                self.found |= self.selection.apply(&mut faces);
-                let (width, height) = image.dimensions();
-                let drawn = match &name {
-                    Some(name) => self.write(image, &faces, regions, name),
-                    None => Ok(None),
-                };
-                let drawn = drawn.map_err(|error| format!("{error:#}"))?;
+    pub(crate) fn add(&mut self, finished: Finished) -> io::Result<()> {
+        let Finished { path, result, failing, warning, times } = finished;
+        self.timing.stages += times;
+        self.found |= failing;
+        if let Some(warning) = &warning {
+            self.progress.report(format_args!("{}: {warning}", path.display()));
+        }
+        let image = path.to_string_lossy().into_owned();
+        let outcome = match result {
+            Ok(Found { width, height, faces, drawn }) => {
+                self.timing.images += 1;
                 self.totals.add(&faces);
                 if let Some(labels) = &mut self.labels {
                     labels.push(annotated(&path, &faces));
                 }
-                Ok(Outcome::Faces {
+                Outcome::Faces {
                     width,
                     height,
                     faces: faces.iter().map(FaceDetection::to_record).collect(),
-                    warning: warning.clone(),
+                    warning,
                     drawn: drawn.map(|path| path.to_string_lossy().into_owned()),
-                })
-            });
-            if let Some(warning) = &warning {
-                self.progress.report(format_args!("{}: {warning}", path.display()));
+                }
             }
-            self.print(&path, result)?;
-            self.progress.advance(1);
-        }
-        Ok(())
-    }
-
-    /// Writes the faces and the drawn image, where that is asked for; where the latter is.
-    fn write(
-        &mut self,
-        mut image: RgbImage,
-        faces: &[FaceDetection],
-        regions: Vec<BoundingBox>,
-        name: &Path,
-    ) -> anyhow::Result<Option<PathBuf>> {
-        let start = Instant::now();
-        if let Some(folder) = self.crops {
-            output_images::write_crops(&image, faces, folder, name)?;
-        }
-        let drawn = self.drawn.map(|folder| folder.join(name));
-        if let Some(target) = &drawn {
-            if self.blur {
-                blur_faces(&mut image, regions);
+            Err(error) => {
+                self.totals.failed += 1;
+                self.progress.report(format_args!("{image}: {error}"));
+                Outcome::Failed { error }
             }
-            self.annotator.draw(&mut image, faces);
-            output_images::write(&image, target)?;
-        }
-        self.timing.draw += start.elapsed();
-        Ok(drawn)
-    }
-
-    fn print(&mut self, path: &Path, result: Result<Outcome, String>) -> io::Result<()> {
-        let image = path.to_string_lossy().into_owned();
-        let outcome = result.unwrap_or_else(|error| {
-            self.totals.failed += 1;
-            self.progress.report(format_args!("{image}: {error}"));
-            Outcome::Failed { error }
-        });
+        };
         let record = ImageRecord { image, outcome };
         let printer = &mut self.printer;
-        self.progress.suspend(|| printer.print(&record))
+        self.progress.suspend(|| printer.print(&record))?;
+        self.progress.advance(1);
+        Ok(())
     }
 }

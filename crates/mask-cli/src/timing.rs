@@ -2,19 +2,25 @@
 
 use std::{fmt, ops::AddAssign, time::Duration};
 
-/// Time spent in the networks.
+/// Time spent in the stages.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct StageTimes {
+    /// Reading and decoding.
+    pub(crate) decode: Duration,
     /// Resizing, face network, decoding of boxes.
     pub(crate) faces: Duration,
     /// Resizing of crops, classifier.
     pub(crate) masks: Duration,
+    /// Drawing, encoding, writing.
+    pub(crate) draw: Duration,
 }
 
 impl AddAssign for StageTimes {
     fn add_assign(&mut self, other: Self) {
+        self.decode += other.decode;
         self.faces += other.faces;
         self.masks += other.masks;
+        self.draw += other.draw;
     }
 }
 
@@ -23,13 +29,9 @@ impl AddAssign for StageTimes {
 pub(crate) struct Timing {
     /// Opening the device and loading the networks.
     pub(crate) load: Duration,
-    /// Reading and decoding.
-    pub(crate) decode: Duration,
-    /// The networks.
+    /// Of all workers together.
     pub(crate) stages: StageTimes,
-    /// Drawing, encoding, writing.
-    pub(crate) draw: Duration,
-    /// From the first to the last image. Less than the stages' sum where they overlap.
+    /// From the first to the last image. Less than the stages' sum where there are several workers.
     pub(crate) total: Duration,
     /// Images that were decoded.
     pub(crate) images: usize,
@@ -41,10 +43,10 @@ impl fmt::Display for Timing {
         writeln!(f, "load   {:10.1} ms", milliseconds(self.load))?;
         let images = self.images.max(1) as f64;
         for (name, time) in [
-            ("decode", self.decode),
+            ("decode", self.stages.decode),
             ("faces", self.stages.faces),
             ("masks", self.stages.masks),
-            ("draw", self.draw),
+            ("draw", self.stages.draw),
             ("all", self.total),
         ] {
             let total = milliseconds(time);

@@ -16,9 +16,10 @@ use crate::{
 };
 
 /// Most output pixels that one task computes.
-const MOST_PIXELS: usize = 384;
-/// Pixels of the largest tile, of which tasks are multiples.
-const TILE_PIXELS: usize = 12;
+const MOST_PIXELS: usize = 392;
+/// Pixels of the largest tile, of which tasks are multiples. MobileNetV2's rows have 7 or a multiple
+/// of 14 pixels.
+const TILE_PIXELS: usize = 14;
 /// Floats of the input that the output pixels of a task may read, to stay in a core's cache.
 const TASK_FLOATS: usize = 48 * 1024;
 /// Vectors of output channels in a tile.
@@ -88,15 +89,19 @@ impl Dense {
         let residual = step.other.map(|(source, view)| (source, of_group(view, self.outputs)));
         let pixels = output.height * output.width;
 
-        let wanted = step.wanted_tasks();
+        let wanted = step.wanted_tasks(pixels * values * self.outputs);
         let reads = self.inputs * window.stride[0] * window.stride[1];
+        // Tasks divide what is larger, so that it is read by one of them: the weights by their
+        // panels, or the pixels.
+        let by_panels = weights.weights.len() > pixels * reads;
+        let shares = if by_panels { wanted.min(weights.panels()) } else { 1 };
         let block = (TASK_FLOATS / reads)
-            .min(pixels.div_ceil(wanted))
+            .min(pixels.div_ceil(wanted.div_ceil(shares)))
             .clamp(1, MOST_PIXELS)
             .next_multiple_of(TILE_PIXELS);
         let blocks = pixels.div_ceil(block);
         // Few pixels: tasks also divide the output channels.
-        let shares = wanted.div_ceil(blocks).min(weights.panels());
+        let shares = shares.max(wanted.div_ceil(blocks)).min(weights.panels());
         let panels = weights.panels().div_ceil(shares);
 
         step.parallel(blocks * shares, |task| {
@@ -278,12 +283,13 @@ unsafe fn convolve_block<V: Lanes>(block: &Block<'_>) {
 unsafe fn convolve_panel<V: Lanes, const VECTORS: usize>(block: &Block<'_>, panel: &Panel) {
     let mut pixels = block.pixels;
     // The largest tile whose sums, with a row of weights and a value, fit the registers.
-    let largest = if V::REGISTERS >= 32 { 12 } else { 6 };
+    let largest = if V::REGISTERS >= 32 { TILE_PIXELS } else { 6 };
     while !pixels.is_empty() {
         let (tile, rest) = pixels.split_at(pixels.len().min(largest));
         unsafe {
             match tile.len() {
-                9.. => convolve_tile::<V, VECTORS, 12>(block, panel, tile),
+                11.. => convolve_tile::<V, VECTORS, TILE_PIXELS>(block, panel, tile),
+                9..11 => convolve_tile::<V, VECTORS, 10>(block, panel, tile),
                 7..9 => convolve_tile::<V, VECTORS, 8>(block, panel, tile),
                 5..7 => convolve_tile::<V, VECTORS, 6>(block, panel, tile),
                 2..5 => convolve_tile::<V, VECTORS, 4>(block, panel, tile),
