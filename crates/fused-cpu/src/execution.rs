@@ -1,14 +1,15 @@
 //! Running a plan's steps on one image.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use crate::{
-    Activation, Isa, Plan,
+    Activation, Isa, Plan, Window,
     activation::Clamp,
+    chain::Chain,
     graph::ValueId,
-    layout::{Layout, StepLayout},
-    ops::{Halo, Kernel, Span},
-    plan::{Operand, Step},
+    layout::{Layout, Stage},
+    ops::{Halo, Span},
+    plan::Operand,
     team::Team,
     view::{Arena, Source, View},
 };
@@ -30,8 +31,8 @@ pub(crate) struct Crew<'a> {
 
 /// A plan with an image and an arena.
 pub(crate) struct Execution<'a> {
-    plan: &'a Plan,
-    layout: &'a Layout,
+    pub(crate) plan: &'a Plan,
+    pub(crate) layout: &'a Layout,
     arena: Arena,
     /// The caller's image, which is only read.
     input: Source,
@@ -58,6 +59,14 @@ pub(crate) struct StepRun<'a> {
     pub(crate) scratch: usize,
     activation: &'a Activation,
     crew: Option<Crew<'a>>,
+}
+
+/// What a step reads and where it writes.
+struct Operands {
+    source: Source,
+    input: View,
+    other: Option<(Source, View)>,
+    output: View,
 }
 
 impl<'a> Execution<'a> {
@@ -94,52 +103,134 @@ impl<'a> Execution<'a> {
     }
 
     fn run_steps(&self) {
-        for (step, layout) in self.plan.steps.iter().zip(&self.layout.steps) {
-            self.step(step, layout);
+        for stage in &self.layout.stages {
+            for value in &stage.fresh {
+                self.clear_halo(*value);
+            }
+            match &stage.chain {
+                None => self.step(stage),
+                Some(chain) => self.chain(stage, chain),
+            }
         }
     }
 
-    fn step(&self, step: &Step, layout: &StepLayout) {
-        for value in &layout.fresh {
-            self.clear_halo(*value);
+    /// Runs a step as a whole.
+    fn step(&self, stage: &Stage) {
+        let step = &self.plan.steps[stage.first];
+        let output = self.layout.views[step.output.index()];
+        let (source, input) = self.operand(step.input);
+        let other = step.other.map(|other| self.operand(other));
+        let operands = Operands { source, input, other, output };
+        step.kernel.run(&self.step_run(stage.first, operands, stage.scratch, self.crew));
+    }
+
+    /// Runs the steps of a chain, each thread on neighbouring rows.
+    fn chain(&self, stage: &Stage, chain: &Chain) {
+        let last = &self.plan.steps[stage.first + chain.steps() - 1];
+        let rows = self.layout.views[last.output.index()].height;
+        let shares = self.crew.map_or(1, |crew| crew.threads).min(stage.shares).min(rows);
+        let run = |share: usize| {
+            let start = stage.scratch + share * chain.floats;
+            chain.run(self, stage.first, start, rows * share / shares..rows * (share + 1) / shares);
+        };
+        match self.crew {
+            Some(crew) if shares > 1 => crew.team.run(shares, &run),
+            _ => (0..shares).for_each(run),
         }
-        let operand = |operand: Operand| match operand {
+    }
+
+    /// Runs a step for some rows of its output, here: from the place of these rows' input to theirs,
+    /// if they are not those of the values.
+    pub(crate) fn rows_of_step(
+        &self,
+        number: usize,
+        rows: Range<usize>,
+        input: Option<View>,
+        output: Option<View>,
+    ) {
+        let step = &self.plan.steps[number];
+        let from_row =
+            |view: View, row: usize| View { origin: view.origin + row * view.row, ..view };
+        let (source, input) = match input {
+            Some(view) => (self.arena.source(), view),
+            None => {
+                let (source, view) = self.operand(step.input);
+                (source, from_row(view, rows.start * self.window(number).stride[0]))
+            }
+        };
+        let other = step.other.map(|other| {
+            let (source, view) = self.operand(other);
+            (source, from_row(view, rows.start))
+        });
+        let whole = || from_row(self.layout.views[step.output.index()], rows.start);
+        let output = View { height: rows.len(), ..output.unwrap_or_else(whole) };
+        let operands = Operands { source, input, other, output };
+        step.kernel.run(&self.step_run(number, operands, 0, None));
+    }
+
+    /// The window through which a step of a chain reads its input.
+    pub(crate) fn window(&self, number: usize) -> Window {
+        self.plan.steps[number].kernel.reads_rows().unwrap_or(Window::POINT)
+    }
+
+    fn operand(&self, operand: Operand) -> (Source, View) {
+        match operand {
             Operand::Input => (self.input, self.input_view),
             Operand::Value(value) => (self.arena.source(), self.layout.views[value.index()]),
-        };
-        let (source, input) = operand(step.input);
-        let kernel: &Arc<dyn Kernel> = &step.kernel;
-        kernel.run(&StepRun {
+        }
+    }
+
+    fn step_run<'s>(
+        &'s self,
+        number: usize,
+        operands: Operands,
+        scratch: usize,
+        crew: Option<Crew<'s>>,
+    ) -> StepRun<'s> {
+        let step = &self.plan.steps[number];
+        let Operands { source, input, other, output } = operands;
+        StepRun {
             isa: self.plan.isa,
             arena: self.arena,
             source,
             input,
-            other: step.other.map(operand),
-            output: self.layout.views[step.output.index()],
+            other,
+            output,
             clamp: step.activation.clamp(),
-            spans: &layout.spans,
-            scratch: layout.scratch,
+            spans: &self.layout.spans[number],
+            scratch,
             activation: &step.activation,
-            crew: self.crew,
-        });
+            crew,
+        }
     }
 
-    /// Writes the zeros around the images of a value.
-    #[allow(unsafe_code, reason = "no other task runs yet")]
+    /// Writes zeros where no other task reads or writes.
+    #[allow(unsafe_code, reason = "the caller's duty, as with every place that a task writes")]
+    pub(crate) fn clear(&self, start: usize, floats: usize) {
+        unsafe { self.arena.slice(start, floats) }.fill(0.0);
+    }
+
+    /// Moves floats where no other task reads or writes.
+    #[allow(unsafe_code, reason = "the caller's duty, as with every place that a task writes")]
+    pub(crate) fn move_floats(&self, from: usize, to: usize, floats: usize) {
+        let (low, high) = (from.min(to), from.max(to));
+        let both = unsafe { self.arena.slice(low, high - low + floats) };
+        both.copy_within(from - low..from - low + floats, to - low);
+    }
+
+    /// Writes the zeros around the images of a value, before any task runs.
     fn clear_halo(&self, value: ValueId) {
         let Halo { begin, end } = self.plan.values[value.index()].halo;
         let view = self.layout.views[value.index()].with_border(begin[0], begin[1]);
         let left = begin[1] * view.pixel;
         let right = end[1] * view.pixel;
-        // Safety: no other task runs yet.
-        let clear = |start, floats| unsafe { self.arena.slice(start, floats) }.fill(0.0);
-        clear(view.at(0, 0), begin[0] * view.row);
+        self.clear(view.at(0, 0), begin[0] * view.row);
         for y in 0..view.height {
             let row = view.at(begin[0] + y, 0);
-            clear(row, left);
-            clear(row + view.row - right, right);
+            self.clear(row, left);
+            self.clear(row + view.row - right, right);
         }
-        clear(view.at(begin[0] + view.height, 0), end[0] * view.row);
+        self.clear(view.at(begin[0] + view.height, 0), end[0] * view.row);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     Plan, RunError,
+    chain::{self, Chain},
     graph::ValueId,
     ops::{Halo, Part, SizeRule, Span},
     plan::{Inside, Operand, Value},
@@ -21,22 +22,36 @@ pub(crate) struct Layout {
     pub(crate) plan: u64,
     /// The size this layout is for: height, width.
     pub(crate) size: [usize; 2],
+    /// Threads that may share an image.
+    pub(crate) threads: usize,
     pub(crate) views: Vec<View>,
     /// Floats of the arena.
     pub(crate) floats: usize,
-    /// What every step needs beyond the views.
-    pub(crate) steps: Vec<StepLayout>,
+    /// What runs one after the other.
+    pub(crate) stages: Vec<Stage>,
+    /// By step, see [`crate::ops::Kernel::spans`].
+    pub(crate) spans: Vec<Vec<Span>>,
 }
 
-/// What depends on the image's size in a step.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct StepLayout {
-    /// Values with a halo, whose first part this step makes.
+/// A step, or several that run together.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    /// The number of the first step.
+    pub(crate) first: usize,
+    /// How several run together.
+    pub(crate) chain: Option<Chain>,
+    /// Values with a halo, whose first part is made here.
     pub(crate) fresh: Vec<ValueId>,
-    /// See [`crate::ops::Kernel::spans`].
-    pub(crate) spans: Vec<Span>,
-    /// Where the step keeps what only it needs.
+    /// Where the step keeps what only it needs, or the chain its buffers, one after another for each
+    /// of the threads that share it.
     pub(crate) scratch: usize,
+    pub(crate) shares: usize,
+}
+
+impl Stage {
+    fn steps(&self) -> usize {
+        self.chain.as_ref().map_or(1, Chain::steps)
+    }
 }
 
 /// Floats of the arena.
@@ -47,19 +62,35 @@ struct Region {
 }
 
 impl Layout {
-    /// Lays out an image of a height and width.
-    pub(crate) fn new(plan: &Plan, size: [usize; 2]) -> Result<Self, RunError> {
+    /// Lays out an image of a height and width that so many threads share.
+    pub(crate) fn new(plan: &Plan, size: [usize; 2], threads: usize) -> Result<Self, RunError> {
+        Self::with_chains(plan, size, threads, chain::LEAST_FLOATS)
+    }
+
+    /// As [`Layout::new`]; steps with values of so many floats between them are chained.
+    pub(crate) fn with_chains(
+        plan: &Plan,
+        size: [usize; 2],
+        threads: usize,
+        least_floats: usize,
+    ) -> Result<Self, RunError> {
         let too_large =
             || RunError::TooLarge { shape: [1, size[0], size[1], plan.input_channels()] };
         let sizes = sizes(plan, size)?;
-        let lifetimes = lifetimes(plan);
-        let mut layout = Self { plan: plan.number, size, ..Self::default() };
+        let mut layout = Self { plan: plan.number, size, threads, ..Self::default() };
+        let mut first = 0;
+        while first < plan.steps.len() {
+            let chain = Chain::at(plan, first, &sizes, least_floats);
+            let stage = Stage { first, chain, fresh: Vec::new(), scratch: 0, shares: threads };
+            first += stage.steps();
+            layout.stages.push(stage);
+        }
+        let lifetimes = lifetimes(plan, &layout.stages);
 
         let mut regions: Vec<Option<Region>> = vec![None; plan.values.len()];
         let mut live: Vec<(Region, usize)> = Vec::new();
-        for (number, step) in plan.steps.iter().enumerate() {
+        for (number, stage) in layout.stages.iter_mut().enumerate() {
             live.retain(|(_, last)| *last >= number);
-            let mut step_layout = StepLayout::default();
             for (value, lifetime) in lifetimes.iter().enumerate() {
                 let Some(lifetime) = lifetime.filter(|lifetime| lifetime.first == number) else {
                     continue;
@@ -73,14 +104,17 @@ impl Layout {
                 live.sort_by_key(|(region, _)| region.start);
                 regions[value] = Some(region);
                 if halo != Halo::NONE {
-                    step_layout.fresh.push(ValueId(value));
+                    stage.fresh.push(ValueId(value));
                 }
             }
-            let output = sizes[step.output.index()];
-            let floats = step.kernel.scratch_floats(output).ok_or_else(too_large)?;
-            step_layout.scratch = first_gap(&live, floats).ok_or_else(too_large)?;
-            layout.floats = layout.floats.max(step_layout.scratch + floats);
-            layout.steps.push(step_layout);
+            let step = &plan.steps[stage.first];
+            let floats = match &stage.chain {
+                Some(chain) => chain.floats.checked_mul(threads),
+                None => step.kernel.scratch_floats(sizes[step.output.index()]),
+            };
+            let floats = floats.ok_or_else(too_large)?;
+            stage.scratch = first_gap(&live, floats).ok_or_else(too_large)?;
+            layout.floats = layout.floats.max(stage.scratch + floats);
         }
         // Byte offsets must stay addressable, too.
         if layout.floats > isize::MAX as usize / size_of::<f32>() {
@@ -95,12 +129,12 @@ impl Layout {
         let (height, width) = (size[0], size[1]);
         let input =
             View { origin: 0, row: width * channels, pixel: channels, height, width, channels };
-        for (step, layout_of) in plan.steps.iter().zip(&mut layout.steps) {
+        for step in &plan.steps {
             let view = match step.input {
                 Operand::Input => &input,
                 Operand::Value(value) => &layout.views[value.index()],
             };
-            layout_of.spans = step.kernel.spans(view);
+            layout.spans.push(step.kernel.spans(view));
         }
         Ok(layout)
     }
@@ -199,7 +233,7 @@ pub(crate) fn apply(
     })
 }
 
-/// The first step that writes a value and the last one that reads it.
+/// The first stage that writes a value and the last one that reads it.
 #[derive(Debug, Clone, Copy)]
 struct Lifetime {
     first: usize,
@@ -207,23 +241,30 @@ struct Lifetime {
 }
 
 /// The lifetimes of the values that have a place of their own.
-fn lifetimes(plan: &Plan) -> Vec<Option<Lifetime>> {
+fn lifetimes(plan: &Plan, stages: &[Stage]) -> Vec<Option<Lifetime>> {
     let mut lifetimes: Vec<Option<Lifetime>> = vec![None; plan.values.len()];
-    let mut touch = |value: ValueId, step: usize| {
+    let mut touch = |value: ValueId, stage: usize| {
         let lifetime = lifetimes[place_of(plan, value).index()]
-            .get_or_insert(Lifetime { first: step, last: step });
-        lifetime.last = lifetime.last.max(step);
+            .get_or_insert(Lifetime { first: stage, last: stage });
+        lifetime.last = lifetime.last.max(stage);
     };
-    for (at, step) in plan.steps.iter().enumerate() {
-        touch(step.output, at);
-        for operand in [Some(step.input), step.other].into_iter().flatten() {
-            if let Operand::Value(value) = operand {
-                touch(value, at);
+    for (at, stage) in stages.iter().enumerate() {
+        let last = stage.first + stage.steps() - 1;
+        for (number, step) in plan.steps.iter().enumerate().take(last + 1).skip(stage.first) {
+            // What lies between the steps of a chain is in its buffers.
+            if number == last {
+                touch(step.output, at);
+            }
+            let input = (number == stage.first).then_some(step.input);
+            for operand in [input, step.other].into_iter().flatten() {
+                if let Operand::Value(value) = operand {
+                    touch(value, at);
+                }
             }
         }
     }
     for output in &plan.outputs {
-        touch(*output, plan.steps.len());
+        touch(*output, stages.len());
     }
     lifetimes
 }

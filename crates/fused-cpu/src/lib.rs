@@ -40,11 +40,13 @@
 mod activation;
 #[cfg(feature = "burn")]
 mod burn;
+mod chain;
 mod error;
 mod execution;
 mod fuse;
 mod graph;
 mod layout;
+mod memory;
 pub mod ops;
 mod plan;
 mod shared_plan;

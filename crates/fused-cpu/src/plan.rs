@@ -8,7 +8,7 @@ use std::sync::{
 use crate::{
     Activation, CompileError, Graph, Isa, Operation,
     graph::{Layer, ValueId},
-    ops::{Halo, Kernel, Packed, Part, SizeRule},
+    ops::{Halo, Kernel, Packed, PackedWeights, Part, SizeRule},
 };
 
 /// A frozen network, compiled: runs on images of any size and batches of any length.
@@ -101,6 +101,12 @@ impl Plan {
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
         self.outputs.len()
+    }
+
+    /// Floats from row to row of a value of a width that has a place of its own.
+    pub(crate) fn row_floats(&self, value: ValueId, width: usize) -> usize {
+        let Value { channels, halo, .. } = self.values[value.index()];
+        (halo.begin[1] + width + halo.end[1]) * channels
     }
 
     /// Bytes of the packed weights.
@@ -221,6 +227,8 @@ impl Builder {
             self.layer(layer, direct);
         }
         let outputs = graph.outputs.into_iter().map(|value| self.dense(value, direct)).collect();
+        let kernels = self.steps.iter_mut().filter_map(|step| Arc::get_mut(&mut step.kernel));
+        PackedWeights::share(kernels.flat_map(Kernel::matrices).collect());
         static PLANS: AtomicU64 = AtomicU64::new(1);
         let number = PLANS.fetch_add(1, Ordering::Relaxed);
         Plan { number, isa: self.isa, steps: self.steps, values: self.values, outputs }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::{Plan, RunError, execution::Execution, layout::Layout, view::View};
+use crate::{Plan, RunError, execution::Execution, layout::Layout, memory::Floats, view::View};
 
 /// The memory that a plan runs in.
 ///
@@ -12,7 +12,7 @@ use crate::{Plan, RunError, execution::Execution, layout::Layout, view::View};
 #[derive(Debug, Default)]
 pub struct Workspace {
     /// One per thread, each for one image.
-    arenas: Vec<Vec<f32>>,
+    arenas: Vec<Floats>,
     layout: Layout,
     outputs: Vec<Output>,
 }
@@ -44,7 +44,7 @@ impl Workspace {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         let outputs = self.outputs.iter().map(|output| output.values.capacity());
-        4 * self.arenas.iter().map(Vec::capacity).chain(outputs).sum::<usize>()
+        4 * self.arenas.iter().map(|arena| arena.len()).chain(outputs).sum::<usize>()
     }
 
     /// Returns all memory; the next run allocates what it needs.
@@ -115,15 +115,23 @@ impl Plan {
     ) -> Result<(), RunError> {
         let shape = [images, size[0], size[1], self.input_channels()];
         let too_large = || RunError::TooLarge { shape };
-        if (workspace.layout.plan, workspace.layout.size) != (self.number, size) {
-            workspace.layout = Layout::new(self, size)?;
+        let threads = rayon::current_num_threads();
+        let arenas = threads.min(images.max(1));
+        // The last images, of which there may be fewer than threads, have more threads each.
+        let last = (images.max(1) - 1) % threads + 1;
+        let sharing = threads / last;
+        let layout = &workspace.layout;
+        if (layout.plan, layout.size) != (self.number, size) || layout.threads < sharing {
+            workspace.layout = Layout::new(self, size, sharing)?;
         }
-        let arenas = rayon::current_num_threads().min(images.max(1));
         if workspace.arenas.len() < arenas {
-            workspace.arenas.resize(arenas, Vec::new());
+            workspace.arenas.resize_with(arenas, Floats::default);
         }
-        for arena in &mut workspace.arenas[..arenas] {
-            grow(arena, workspace.layout.floats.max(arena.len())).ok_or_else(too_large)?;
+        let floats = workspace.layout.floats;
+        for arena in workspace.arenas[..arenas].iter_mut().filter(|arena| arena.len() < floats) {
+            // Nothing of the last image is wanted, and the smaller memory can go first.
+            *arena = Floats::default();
+            *arena = Floats::zeros(floats).ok_or_else(too_large)?;
         }
         workspace.outputs.resize_with(self.outputs.len(), Output::default);
         for (output, value) in workspace.outputs.iter_mut().zip(&self.outputs) {

@@ -7,7 +7,7 @@ use super::{
     pixelwise::{Row, Scale, each_pixel},
 };
 use crate::{
-    CompileError, Isa,
+    CompileError, Isa, Window,
     execution::StepRun,
     simd::{dispatch, lanes::Lanes},
     view::View,
@@ -48,6 +48,10 @@ impl Kernel for Activate {
         Vec::new()
     }
 
+    fn reads_rows(&self) -> Option<Window> {
+        Some(Window::POINT)
+    }
+
     fn run(&self, step: &StepRun<'_>) {
         // Safety: one task per row, which writes nothing else.
         step.rows(|y| unsafe { activate(step.isa, &Row { kernel: self, step, y }) });
@@ -62,5 +66,5 @@ dispatch! {
 
 #[inline(always)]
 unsafe fn activate_row<V: Lanes>(row: &Row<'_, Activate>) {
-    unsafe { each_pixel::<V, _>(row.step, row.y, |_, _| Scale(1.0)) };
+    unsafe { each_pixel::<V, _>(row.step, row.y, true, |_, _| Scale(1.0)) };
 }

@@ -79,6 +79,7 @@ unsafe fn add_row<V: Lanes>(row: &Row<'_, Add>) {
     let (source, view) = row.step.other.unwrap_or((row.step.source, row.step.input));
     let other = row_start(source, &view, row.y);
     unsafe {
-        each_pixel::<V, _>(row.step, row.y, |x, _| Summand(other.add(x * view.pixel)));
+        let alike = view.pixel == view.channels;
+        each_pixel::<V, _>(row.step, row.y, alike, |x, _| Summand(other.add(x * view.pixel)));
     }
 }

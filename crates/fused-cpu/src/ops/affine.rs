@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{
     Describe, Halo, Kernel, Packed, SizeRule, Span, check_length, one_input,
-    pixelwise::{OnChannels, Row, each_pixel},
+    pixelwise::{OnChannels, Row, each_pixel, for_several_pixels},
 };
 use crate::{
-    CompileError, Isa,
+    CompileError, Isa, Window,
     execution::StepRun,
     simd::{dispatch, lanes::Lanes},
     view::View,
@@ -49,11 +49,23 @@ impl Describe for Affine {
     }
 
     fn pack(&self, _isa: Isa) -> Packed {
-        Packed::Kernel(Arc::new(self.clone()))
+        Packed::Kernel(Arc::new(PackedAffine {
+            channels: self.scale.len(),
+            scale: for_several_pixels(&self.scale),
+            shift: for_several_pixels(&self.shift),
+        }))
     }
 }
 
-impl Kernel for Affine {
+/// Factors and offsets of one pixel or several.
+#[derive(Debug)]
+struct PackedAffine {
+    channels: usize,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+impl Kernel for PackedAffine {
     fn weight_bytes(&self) -> usize {
         4 * (self.scale.len() + self.shift.len())
     }
@@ -66,8 +78,12 @@ impl Kernel for Affine {
         Vec::new()
     }
 
+    fn reads_rows(&self) -> Option<Window> {
+        Some(Window::POINT)
+    }
+
     fn run(&self, step: &StepRun<'_>) {
-        assert!(self.scale.len() == step.output.channels && self.shift.len() == self.scale.len());
+        assert!(self.channels == step.output.channels);
         // Safety: one task per row, which writes nothing else.
         step.rows(|y| unsafe { affine(step.isa, &Row { kernel: self, step, y }) });
     }
@@ -89,11 +105,11 @@ impl OnChannels for ScaleAndShift {
 dispatch! {
     /// # Safety
     /// The processor must have the instruction set; the row must be the caller's alone.
-    unsafe fn affine(row: &Row<'_, Affine>) = affine_row
+    unsafe fn affine(row: &Row<'_, PackedAffine>) = affine_row
 }
 
 #[inline(always)]
-unsafe fn affine_row<V: Lanes>(row: &Row<'_, Affine>) {
+unsafe fn affine_row<V: Lanes>(row: &Row<'_, PackedAffine>) {
     let on = ScaleAndShift { scale: row.kernel.scale.as_ptr(), shift: row.kernel.shift.as_ptr() };
-    unsafe { each_pixel::<V, _>(row.step, row.y, |_, _| on) };
+    unsafe { each_pixel::<V, _>(row.step, row.y, true, |_, _| on) };
 }

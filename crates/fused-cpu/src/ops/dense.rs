@@ -6,11 +6,14 @@
 //! input's halo of zeros stands for the padding. Every output is summed in one order, whatever the
 //! tile, so that neither batch nor threads change a result.
 
+use std::{ops::Range, sync::Arc};
+
 use super::Kernel;
 use crate::{
     Window,
     activation::Clamp,
     execution::StepRun,
+    memory::Floats,
     simd::{MAX_LANES, dispatch, lanes::Lanes},
     view::{Arena, Source, View},
 };
@@ -62,6 +65,14 @@ impl Kernel for Dense {
                 length,
             })
             .collect()
+    }
+
+    fn matrices(&mut self) -> Vec<&mut PackedWeights> {
+        self.groups.iter_mut().collect()
+    }
+
+    fn reads_rows(&self) -> Option<Window> {
+        Some(self.window)
     }
 
     fn run(&self, step: &StepRun<'_>) {
@@ -150,8 +161,10 @@ impl Dense {
 /// Panels of `2 x lanes` output channels (the last one of `lanes`, if that holds the rest), each
 /// with one row of weights per input value, in the order of the spans.
 #[derive(Debug, Clone)]
-pub(super) struct PackedWeights {
-    weights: Vec<f32>,
+pub(crate) struct PackedWeights {
+    memory: Arc<Floats>,
+    /// Where they lie in the memory, which plans share among all their weights.
+    weights: Range<usize>,
     bias: Vec<f32>,
     panels: Vec<Panel>,
     /// Input values of an output.
@@ -197,11 +210,36 @@ impl PackedWeights {
         }
         let mut bias = bias.to_vec();
         bias.resize(channels.next_multiple_of(lanes), 0.0);
-        Self { weights: packed, bias, panels, values }
+        let memory = Arc::new(Floats::copied(&packed));
+        Self { memory, weights: 0..packed.len(), bias, panels, values }
+    }
+
+    /// Moves weights into one memory, in their order.
+    pub(crate) fn share(mut all: Vec<&mut Self>) {
+        let floats = all.iter().map(|weights| weights.weights.len()).sum();
+        // Where there is no such memory, they stay where they are.
+        let Some(mut memory) = Floats::zeros(floats) else { return };
+        let mut start = 0;
+        for weights in &all {
+            let weights = weights.as_slice();
+            memory[start..start + weights.len()].copy_from_slice(weights);
+            start += weights.len();
+        }
+        let memory = Arc::new(memory);
+        let mut start = 0;
+        for weights in &mut all {
+            let end = start + weights.weights.len();
+            (weights.memory, weights.weights) = (Arc::clone(&memory), start..end);
+            start = end;
+        }
+    }
+
+    fn as_slice(&self) -> &[f32] {
+        &self.memory[self.weights.clone()]
     }
 
     /// The output channels of some panels.
-    fn channels(&self, panels: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+    fn channels(&self, panels: &Range<usize>) -> Range<usize> {
         let panels = &self.panels[panels.clone()];
         let end = panels.last().map_or(0, |panel| panel.channel + panel.channels);
         panels.first().map_or(0, |panel| panel.channel)..end
@@ -242,7 +280,7 @@ pub(super) struct Block<'a> {
     pub(super) pixels: &'a [PixelOffsets],
     pub(super) spans: &'a [Span],
     pub(super) weights: &'a PackedWeights,
-    pub(super) panels: std::ops::Range<usize>,
+    pub(super) panels: Range<usize>,
     /// Where the residual lies, if one is to be added.
     pub(super) residual: Option<Source>,
     pub(super) clamp: Clamp,
@@ -323,7 +361,7 @@ unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
             }
         }
 
-        let mut weights = block.weights.weights.as_ptr().add(panel.weights);
+        let mut weights = block.weights.as_slice().as_ptr().add(panel.weights);
         for span in block.spans {
             let mut from: [*const f32; PIXELS] =
                 std::array::from_fn(|i| inputs[i].add(span.offset));

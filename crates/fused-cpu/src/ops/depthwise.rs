@@ -48,6 +48,10 @@ impl Kernel for Depthwise {
         Vec::new()
     }
 
+    fn reads_rows(&self) -> Option<Window> {
+        Some(self.window)
+    }
+
     fn run(&self, step: &StepRun<'_>) {
         let (window, channels) = (&self.window, step.output.channels);
         let taps = window.kernel[0] * window.kernel[1];

@@ -70,7 +70,7 @@ dispatch! {
 unsafe fn l2_norm_row<V: Lanes>(row: &Row<'_, L2Norm>) {
     let channels = row.step.output.channels;
     unsafe {
-        each_pixel::<V, _>(row.step, row.y, |_, from| {
+        each_pixel::<V, _>(row.step, row.y, false, |_, from| {
             let sum = sum_of_squares::<V>(from, channels) + row.kernel.epsilon;
             Scale(1.0 / sum.sqrt())
         });

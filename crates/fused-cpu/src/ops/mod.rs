@@ -113,11 +113,20 @@ pub(crate) trait Kernel: Debug + Send + Sync {
     /// The spans of input floats that every output pixel reads, from the window's first pixel, for
     /// kernels that are told so.
     fn spans(&self, input: &View) -> Vec<dense::Span>;
+    /// Its matrices, which a plan moves into one memory.
+    fn matrices(&mut self) -> Vec<&mut PackedWeights> {
+        Vec::new()
+    }
+    /// The window through which every row of the output reads the input, for kernels that can make
+    /// some rows by themselves.
+    fn reads_rows(&self) -> Option<Window> {
+        None
+    }
     /// Makes the whole output.
     fn run(&self, step: &StepRun<'_>);
 }
 
-pub(crate) use dense::Span;
+pub(crate) use dense::{PackedWeights, Span};
 
 /// How the height and width of a result follow from those of the inputs.
 #[derive(Debug, Clone, Copy)]

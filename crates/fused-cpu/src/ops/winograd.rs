@@ -54,6 +54,9 @@ fn transform_weights(weights: &[f32; 9]) -> [f32; TILE_POSITIONS] {
 
 /// Most tiles that are transformed before they are multiplied.
 const TILES_AT_ONCE: usize = 128;
+/// Floats between the matrices of two positions. Matrices a power of two apart would share few sets
+/// of the first cache, and a transform touches all 36.
+const GAP: usize = 16;
 
 /// Whether a convolution is better done this way: a square one of enough channels that the
 /// transforms cost little beside the multiplications they save. Fewer than 32 were not tried.
@@ -102,11 +105,16 @@ impl Kernel for Winograd {
 
     fn scratch_floats(&self, output: [usize; 2]) -> Option<usize> {
         let tiles = Tiles::new(&self.window, output).count().min(TILES_AT_ONCE);
-        (TILE_POSITIONS * tiles).checked_mul(self.inputs + self.bias.len())
+        let floats = tiles.checked_mul(self.inputs + self.bias.len())?.checked_add(2 * GAP)?;
+        floats.checked_mul(TILE_POSITIONS)
     }
 
     fn spans(&self, _input: &View) -> Vec<Span> {
         Vec::new()
+    }
+
+    fn matrices(&mut self) -> Vec<&mut PackedWeights> {
+        self.weights.iter_mut().collect()
     }
 
     fn run(&self, step: &StepRun<'_>) {
@@ -123,14 +131,14 @@ impl Kernel for Winograd {
         for first in (0..all).step_by(TILES_AT_ONCE) {
             let count = TILES_AT_ONCE.min(all - first);
             let to_multiply = step.scratch;
-            let product = step.scratch + TILE_POSITIONS * count * inputs;
+            let product = step.scratch + TILE_POSITIONS * (count * inputs + GAP);
             let transform_tile = |tile: usize, start: usize, channels: usize, side: Side<'_>| {
                 let task = TileTask {
                     arena: step.arena,
                     tiles: &tiles,
                     tile: first + tile,
                     scratch: start + tile * channels,
-                    position: count * channels,
+                    position: count * channels + GAP,
                     side,
                 };
                 // Safety: one task per tile.
@@ -143,9 +151,9 @@ impl Kernel for Winograd {
             step.parallel(TILE_POSITIONS, |position| {
                 let mut offsets = [PixelOffsets::default(); TILES_AT_ONCE];
                 for (tile, offsets) in offsets[..count].iter_mut().enumerate() {
-                    let at = position * count + tile;
-                    offsets.input = to_multiply + at * inputs;
-                    offsets.output = product + at * outputs;
+                    let at = |channels| position * (count * channels + GAP) + tile * channels;
+                    offsets.input = to_multiply + at(inputs);
+                    offsets.output = product + at(outputs);
                 }
                 let task = Block {
                     arena: step.arena,
