@@ -235,11 +235,16 @@ impl<'a> Execution<'a> {
 }
 
 impl StepRun<'_> {
-    /// Runs `task` for every row of the output, of which each task takes some.
+    /// Runs `task` for every row of the output.
     pub(crate) fn rows(&self, task: impl Fn(usize) + Send + Sync) {
+        self.row_ranges(|rows| rows.for_each(&task));
+    }
+
+    /// Runs `task` for all rows of the output, some at a time.
+    pub(crate) fn row_ranges(&self, task: impl Fn(Range<usize>) + Send + Sync) {
         let rows = self.output.height;
         let tasks = self.wanted_tasks(self.output.floats() * WORK_OF_FLOAT).min(rows);
-        self.parallel(tasks, |at| (rows * at / tasks..rows * (at + 1) / tasks).for_each(&task));
+        self.parallel(tasks, |at| task(rows * at / tasks..rows * (at + 1) / tasks));
     }
 
     /// The number of tasks that a step of so many multiplications and additions is best divided
