@@ -12,17 +12,22 @@ use std::sync::atomic::{
 
 /// Looks for work before a thread lets others run, some tens of microseconds.
 const SPINS: u32 = 1 << 10;
-/// The half of a ticket that counts tasks.
+/// The half of a slot that counts tasks.
 const TASK: u64 = u32::MAX as u64;
 
 /// Threads that share the tasks of one step after another.
 ///
 /// One thread leads: it gives out the tasks of a step and takes part. Others help from when they
 /// come until the leader is done; whether and when they come changes nothing but the time.
-#[derive(Debug, Default)]
+///
+/// Each has tasks of its own, neighbours, and takes others' when these are done: what a thread made
+/// in one step it mostly reads in the next, and finds it in its own cache.
+#[derive(Debug)]
 pub(crate) struct Team {
-    /// Number of the step in its upper half, of the next task in its lower.
-    ticket: AtomicU64,
+    /// One for each thread.
+    slots: Vec<Slot>,
+    /// Helpers that have come.
+    came: AtomicUsize,
     /// Tasks of the step.
     tasks: AtomicUsize,
     /// What a task does: a [`Job`] on the leader's stack.
@@ -32,13 +37,26 @@ pub(crate) struct Team {
     over: AtomicBool,
 }
 
+/// A thread's own tasks, in a cache line of its own: the number of the step in the upper half, of the
+/// next task in the lower.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Slot(AtomicU64);
+
 /// What the tasks of a step do.
 struct Job<'a>(&'a (dyn Fn(usize) + Sync));
 
 impl Team {
     /// Leads threads of the current pool, so that `threads` share the work.
     pub(crate) fn lead<T>(threads: usize, work: impl FnOnce(&Self) -> T) -> T {
-        let team = Self::default();
+        let team = Self {
+            slots: (0..threads).map(|_| Slot::default()).collect(),
+            came: AtomicUsize::new(0),
+            tasks: AtomicUsize::new(0),
+            job: AtomicPtr::default(),
+            ended: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+        };
         // The calling thread works itself and is never handed over.
         rayon::in_place_scope(|scope| {
             for _ in 1..threads {
@@ -54,31 +72,45 @@ impl Team {
     pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         assert!((tasks as u64) < TASK, "too many tasks");
         let job = Job(task);
-        let step = (self.ticket.load(Relaxed) >> 32).wrapping_add(1) << 32;
+        let step = (self.slots[0].0.load(Relaxed) >> 32).wrapping_add(1) << 32;
         self.ended.store(0, Relaxed);
         // Released, so that whoever sees them also sees that the step before was closed.
         self.job.store((&raw const job).cast_mut().cast(), Release);
         self.tasks.store(tasks, Release);
-        self.ticket.store(step, Release);
+        for (slot, number) in self.slots.iter().zip(0..) {
+            slot.0.store(step | self.start_of(number, tasks) as u64, Release);
+        }
         // Waits for the helpers even when a task panics here: they use `job`.
         let _closed = Closed { team: self, step, tasks };
-        while let Some(number) = self.claim() {
+        while let Some(number) = self.claim(0) {
             let _ended = Ended(self);
             task(number);
         }
     }
 
-    /// Takes the next task of the current step, if there is one.
-    fn claim(&self) -> Option<usize> {
+    /// The first task of a slot.
+    fn start_of(&self, slot: usize, tasks: usize) -> usize {
+        tasks * slot / self.slots.len()
+    }
+
+    /// Takes a task of the current step, if there is one, for the thread of a slot.
+    fn claim(&self, own: usize) -> Option<usize> {
+        let slots = self.slots.len();
+        (own..own + slots).find_map(|slot| self.claim_in(slot % slots))
+    }
+
+    /// Takes the next task of a slot, if there is one.
+    fn claim_in(&self, slot: usize) -> Option<usize> {
+        let ticket = &self.slots[slot].0;
         loop {
-            let ticket = self.ticket.load(Acquire);
-            let number = ticket & TASK;
-            if number >= self.tasks.load(Acquire) as u64 {
+            let seen = ticket.load(Acquire);
+            let number = seen & TASK;
+            if number >= self.start_of(slot + 1, self.tasks.load(Acquire)) as u64 {
                 return None;
             }
             // Fails if another thread took it or the step has been closed. If it succeeds, `tasks`
             // was that of the ticket's step: a later one is stored after the ticket is closed.
-            if self.ticket.compare_exchange(ticket, ticket + 1, AcqRel, Relaxed).is_ok() {
+            if ticket.compare_exchange(seen, seen + 1, AcqRel, Relaxed).is_ok() {
                 return Some(number as usize);
             }
         }
@@ -86,9 +118,10 @@ impl Team {
 
     /// Takes part until the leader is done.
     fn help(&self) {
+        let own = 1 + self.came.fetch_add(1, Relaxed);
         let mut idle = Idle::default();
         while !self.over.load(Acquire) {
-            let Some(number) = self.claim() else {
+            let Some(number) = self.claim(own) else {
                 idle.wait();
                 continue;
             };
@@ -144,8 +177,12 @@ struct Closed<'a> {
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
-        let next = self.team.ticket.swap(self.step | TASK, AcqRel) & TASK;
-        let given = self.tasks.min(next as usize);
+        let mut given = 0;
+        for (slot, number) in self.team.slots.iter().zip(0..) {
+            let next = (slot.0.swap(self.step | TASK, AcqRel) & TASK) as usize;
+            let end = self.team.start_of(number + 1, self.tasks);
+            given += next.min(end) - self.team.start_of(number, self.tasks);
+        }
         let mut idle = Idle::default();
         while self.team.ended.load(Acquire) < given {
             idle.wait();
