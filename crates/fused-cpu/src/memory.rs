@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "memory of its own alignment")]
 
 use std::{
-    alloc::{Layout, alloc, dealloc, handle_alloc_error},
+    alloc::{Layout, alloc, dealloc},
     ops::{Deref, DerefMut},
     ptr::NonNull,
 };
@@ -15,7 +15,7 @@ const LARGE_PAGE: usize = 1 << 21;
 /// A cache line.
 const LINE: usize = 64;
 
-/// Floats at a fixed place, zeros at first.
+/// Floats at a fixed place.
 pub(crate) struct Floats {
     start: NonNull<f32>,
     len: usize,
@@ -28,27 +28,39 @@ unsafe impl Sync for Floats {}
 impl Floats {
     /// So many zeros; none if there is not the memory.
     pub(crate) fn zeros(len: usize) -> Option<Self> {
+        // Safety: zeros are written to all of it.
+        unsafe { Self::filled(len, |start| start.write_bytes(0, len)) }
+    }
+
+    /// Copies of several slices, one after another; none if there is not the memory.
+    pub(crate) fn joined(slices: &[&[f32]]) -> Option<Self> {
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        // Safety: the slices fill all of it.
+        unsafe {
+            Self::filled(len, |mut to| {
+                for slice in slices {
+                    to.copy_from_nonoverlapping(slice.as_ptr(), slice.len());
+                    to = to.add(slice.len());
+                }
+            })
+        }
+    }
+
+    /// # Safety
+    /// `fill` is given the first of `len` floats and must write all of them.
+    unsafe fn filled(len: usize, fill: impl FnOnce(*mut f32)) -> Option<Self> {
         if len == 0 {
             return Some(Self::default());
         }
         let layout = Self::layout(len)?;
-        // Safety: the layout is not empty; the memory is initialised before it is used.
+        // Safety: the layout is not empty.
         unsafe {
             let start = NonNull::new(alloc(layout).cast::<f32>())?;
             // Before the first access, which decides about the page.
             ask_for_large_pages(start.as_ptr().cast(), layout.size());
-            start.write_bytes(0, len);
+            fill(start.as_ptr());
             Some(Self { start, len })
         }
-    }
-
-    /// A copy; ends the program where there is not the memory, as a vector does.
-    pub(crate) fn copied(values: &[f32]) -> Self {
-        let Some(mut floats) = Self::zeros(values.len()) else {
-            handle_alloc_error(Layout::for_value(values))
-        };
-        floats.copy_from_slice(values);
-        floats
     }
 
     /// None if the machine cannot address so many.
@@ -127,5 +139,12 @@ mod tests {
             assert_eq!(floats.iter().sum::<f32>(), if len == 0 { 0.0 } else { 1.0 });
         }
         assert!(Floats::zeros(usize::MAX / 2).is_none());
+    }
+
+    #[test]
+    fn slices_are_joined_in_their_order() {
+        let joined = Floats::joined(&[&[1.0, 2.0], &[], &[3.0]]).unwrap();
+        assert_eq!(joined[..], [1.0, 2.0, 3.0]);
+        assert!(Floats::joined(&[]).unwrap().is_empty());
     }
 }

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use rayon::prelude::*;
+
 use crate::{
     Activation, CompileError, Graph, Isa, Operation,
     graph::{Layer, ValueId},
@@ -223,8 +225,11 @@ impl Builder {
         if !direct {
             self.copy(Operand::Input, ValueId::INPUT);
         }
-        for layer in graph.layers {
-            self.layer(layer, direct);
+        // Packing is most of the work.
+        let pack = |layer: &Layer| layer.operation.describe().pack(self.isa);
+        let packed: Vec<Packed> = graph.layers.par_iter().map(pack).collect();
+        for (layer, packed) in graph.layers.into_iter().zip(packed) {
+            self.layer(layer, packed, direct);
         }
         let outputs = graph.outputs.into_iter().map(|value| self.dense(value, direct)).collect();
         let kernels = self.steps.iter_mut().filter_map(|step| Arc::get_mut(&mut step.kernel));
@@ -261,9 +266,9 @@ impl Builder {
         copy
     }
 
-    fn layer(&mut self, layer: Layer, direct: bool) {
+    fn layer(&mut self, layer: Layer, packed: Packed, direct: bool) {
         let Layer { operation, inputs, residual, output, activation } = layer;
-        match operation.describe().pack(self.isa) {
+        match packed {
             Packed::Kernel(kernel) => {
                 let other = residual.or(inputs.get(1).copied());
                 self.steps.push(Step {

@@ -197,6 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
     fn every_task_of_every_step_runs_once_and_within_it() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
         let steps = if cfg!(miri) { 20 } else { 2000 };

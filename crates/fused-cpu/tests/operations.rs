@@ -365,6 +365,7 @@ fn flattened_values_are_joined_with_others() {
 
 /// Every kind of step that divides work among threads.
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
 fn threads_do_not_change_a_bit() {
     let pool = Pool {
         window: Window { kernel: [3; 2], stride: [2; 2], ..Window::POINT },
@@ -425,6 +426,7 @@ fn a_workspace_serves_several_plans() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
 fn a_shared_plan_gives_every_thread_its_own_results() {
     let plan = SharedPlan::new(plan_of(same([3, 33], 1), 3));
     let run = |seed: u64| {

@@ -104,7 +104,7 @@ impl Dense {
         let reads = self.inputs * window.stride[0] * window.stride[1];
         // Tasks divide what is larger, so that it is read by one of them: the weights by their
         // panels, or the pixels.
-        let by_panels = weights.weights.len() > pixels * reads;
+        let by_panels = weights.weights.as_slice().len() > pixels * reads;
         let shares = if by_panels { wanted.min(weights.panels()) } else { 1 };
         let block = (TASK_FLOATS / reads)
             .min(pixels.div_ceil(wanted.div_ceil(shares)))
@@ -162,13 +162,32 @@ impl Dense {
 /// with one row of weights per input value, in the order of the spans.
 #[derive(Debug, Clone)]
 pub(crate) struct PackedWeights {
-    memory: Arc<Floats>,
-    /// Where they lie in the memory, which plans share among all their weights.
-    weights: Range<usize>,
+    weights: Weights,
     bias: Vec<f32>,
     panels: Vec<Panel>,
     /// Input values of an output.
     values: usize,
+}
+
+/// Where packed weights lie.
+#[derive(Debug, Clone)]
+enum Weights {
+    Own(Vec<f32>),
+    /// With all others of a plan.
+    Shared {
+        memory: Arc<Floats>,
+        range: Range<usize>,
+    },
+}
+
+impl Weights {
+    #[inline(always)]
+    fn as_slice(&self) -> &[f32] {
+        match self {
+            Self::Own(weights) => weights,
+            Self::Shared { memory, range } => &memory[range.clone()],
+        }
+    }
 }
 
 /// Output channels that one sweep over the pixels makes.
@@ -194,48 +213,40 @@ impl PackedWeights {
         stride: usize,
     ) -> Self {
         let channels = bias.len();
-        let (mut packed, mut panels) = (Vec::new(), Vec::new());
-        let mut channel = 0;
+        let mut panels = Vec::new();
+        let (mut channel, mut floats) = (0, 0);
         while channel < channels {
             let vectors = if channels - channel > lanes { TILE_VECTORS } else { 1 };
-            let width = vectors * lanes;
-            let end = channels.min(channel + width);
-            panels.push(Panel { channel, channels: end - channel, vectors, weights: packed.len() });
-            for value in 0..values {
-                let row = start(value);
-                packed.extend((channel..end).map(|channel| weights[row + channel * stride]));
-                packed.resize(packed.len() + channel + width - end, 0.0);
-            }
+            let end = channels.min(channel + vectors * lanes);
+            panels.push(Panel { channel, channels: end - channel, vectors, weights: floats });
+            floats += vectors * lanes * values;
             channel = end;
+        }
+        let mut packed = vec![0.0; floats];
+        for panel in &panels {
+            let rows = packed[panel.weights..].chunks_mut(panel.vectors * lanes);
+            for (value, row) in rows.take(values).enumerate() {
+                let first = start(value) + panel.channel * stride;
+                let from = weights[first..].iter().step_by(stride);
+                row.iter_mut().zip(from.take(panel.channels)).for_each(|(to, from)| *to = *from);
+            }
         }
         let mut bias = bias.to_vec();
         bias.resize(channels.next_multiple_of(lanes), 0.0);
-        let memory = Arc::new(Floats::copied(&packed));
-        Self { memory, weights: 0..packed.len(), bias, panels, values }
+        Self { weights: Weights::Own(packed), bias, panels, values }
     }
 
     /// Moves weights into one memory, in their order.
     pub(crate) fn share(mut all: Vec<&mut Self>) {
-        let floats = all.iter().map(|weights| weights.weights.len()).sum();
+        let slices: Vec<&[f32]> = all.iter().map(|weights| weights.weights.as_slice()).collect();
         // Where there is no such memory, they stay where they are.
-        let Some(mut memory) = Floats::zeros(floats) else { return };
-        let mut start = 0;
-        for weights in &all {
-            let weights = weights.as_slice();
-            memory[start..start + weights.len()].copy_from_slice(weights);
-            start += weights.len();
-        }
-        let memory = Arc::new(memory);
+        let Some(memory) = Floats::joined(&slices).map(Arc::new) else { return };
         let mut start = 0;
         for weights in &mut all {
-            let end = start + weights.weights.len();
-            (weights.memory, weights.weights) = (Arc::clone(&memory), start..end);
-            start = end;
+            let range = start..start + weights.weights.as_slice().len();
+            start = range.end;
+            weights.weights = Weights::Shared { memory: Arc::clone(&memory), range };
         }
-    }
-
-    fn as_slice(&self) -> &[f32] {
-        &self.memory[self.weights.clone()]
     }
 
     /// The output channels of some panels.
@@ -252,7 +263,7 @@ impl PackedWeights {
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
-        4 * (self.weights.len() + self.bias.len())
+        4 * (self.weights.as_slice().len() + self.bias.len())
     }
 }
 
@@ -361,7 +372,7 @@ unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
             }
         }
 
-        let mut weights = block.weights.as_slice().as_ptr().add(panel.weights);
+        let mut weights = block.weights.weights.as_slice().as_ptr().add(panel.weights);
         for span in block.spans {
             let mut from: [*const f32; PIXELS] =
                 std::array::from_fn(|i| inputs[i].add(span.offset));

@@ -28,28 +28,24 @@ const INPUT: usize = 6;
 /// Positions in an input tile, each with a matrix of weights.
 const TILE_POSITIONS: usize = INPUT * INPUT;
 
-/// The transform of the weights, G.
-const WEIGHTS: [[f32; 3]; INPUT] = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
+/// G times a column of weights, where G is the transform of the weights.
+#[inline(always)]
+fn weight_transform([a, b, c]: [f32; 3]) -> [f32; INPUT] {
+    let (ends, middle) = ((a + c) / -6.0, b / 6.0);
+    let (far_ends, far_middle) = (a / 24.0 + c / 6.0, b / 12.0);
+    [a / 4.0, ends - middle, ends + middle, far_ends + far_middle, far_ends - far_middle, c]
+}
 
 /// The transformed weights of one input and output channel, G w Gᵀ, of 3 x 3 weights.
 fn transform_weights(weights: &[f32; 9]) -> [f32; TILE_POSITIONS] {
-    let mut half = [[0.0; 3]; INPUT];
-    for (half, row) in half.iter_mut().zip(&WEIGHTS) {
-        for (column, value) in half.iter_mut().enumerate() {
-            *value = (0..3).map(|tap| row[tap] * weights[3 * tap + column]).sum();
-        }
+    let columns: [[f32; INPUT]; 3] = std::array::from_fn(|column| {
+        weight_transform(std::array::from_fn(|row| weights[3 * row + column]))
+    });
+    let mut transformed = [0.0; TILE_POSITIONS];
+    for (row, transformed) in transformed.as_chunks_mut::<INPUT>().0.iter_mut().enumerate() {
+        *transformed = weight_transform(columns.map(|column| column[row]));
     }
-    std::array::from_fn(|position| {
-        let (half, row) = (&half[position / INPUT], &WEIGHTS[position % INPUT]);
-        (0..3).map(|tap| half[tap] * row[tap]).sum()
-    })
+    transformed
 }
 
 /// Most tiles that are transformed before they are multiplied.
@@ -81,13 +77,14 @@ pub(super) struct Winograd {
 impl Winograd {
     pub(super) fn pack(convolution: &Convolution, isa: Isa) -> Self {
         let Convolution { weights, bias, inputs, window, .. } = convolution;
-        let mut positions = vec![Vec::new(); TILE_POSITIONS];
-        for weights in weights.as_chunks::<9>().0 {
+        let inputs = *inputs;
+        let mut positions = vec![vec![0.0; inputs * bias.len()]; TILE_POSITIONS];
+        for (at, weights) in weights.as_chunks::<9>().0.iter().enumerate() {
             for (position, value) in positions.iter_mut().zip(transform_weights(weights)) {
-                position.push(value);
+                position[at] = value;
             }
         }
-        let (lanes, no_bias, inputs) = (isa.lanes(), vec![0.0; bias.len()], *inputs);
+        let (lanes, no_bias) = (isa.lanes(), vec![0.0; bias.len()]);
         let weights = positions
             .iter()
             .map(|values| {

@@ -11,6 +11,8 @@ pub enum Isa {
     Avx2,
     /// AArch64: 4 floats per vector.
     Neon,
+    /// WebAssembly with `simd128`: 4 floats per vector.
+    Simd128,
     /// Plain Rust, for any processor.
     Portable,
 }
@@ -18,7 +20,7 @@ pub enum Isa {
 impl Isa {
     /// The instruction sets of this processor, fastest first.
     pub fn available() -> Vec<Self> {
-        [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable]
+        [Self::Avx512, Self::Avx2, Self::Neon, Self::Simd128, Self::Portable]
             .into_iter()
             .filter(|isa| isa.is_available())
             .collect()
@@ -38,6 +40,9 @@ impl Isa {
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            // A module with other instructions would not be loaded.
+            #[cfg(target_arch = "wasm32")]
+            Self::Simd128 => cfg!(target_feature = "simd128"),
             Self::Portable => true,
             #[allow(unreachable_patterns, reason = "which sets remain depends on the target")]
             _ => false,
@@ -49,7 +54,7 @@ impl Isa {
         match self {
             Self::Avx512 => 16,
             Self::Avx2 => 8,
-            Self::Neon | Self::Portable => 4,
+            Self::Neon | Self::Simd128 | Self::Portable => 4,
         }
     }
 }
@@ -60,6 +65,7 @@ impl fmt::Display for Isa {
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
             Self::Neon => "neon",
+            Self::Simd128 => "simd128",
             Self::Portable => "portable",
         })
     }
@@ -95,6 +101,8 @@ macro_rules! dispatch {
                     $crate::Isa::Avx2 => avx2($argument),
                     #[cfg(target_arch = "aarch64")]
                     $crate::Isa::Neon => neon($argument),
+                    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+                    $crate::Isa::Simd128 => $generic::<std::arch::wasm32::v128>($argument),
                     // Sets of other processors are never chosen: see `Isa::is_available`.
                     _ => $generic::<$crate::simd::lanes::Portable>($argument),
                 }

@@ -161,6 +161,59 @@ mod neon {
     }
 }
 
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm {
+    use std::arch::wasm32::*;
+
+    use super::Lanes;
+
+    impl Lanes for v128 {
+        const COUNT: usize = 4;
+        // Of the machines that engines compile for, x86-64 has the fewest.
+        const REGISTERS: usize = 16;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            f32x4_splat(value)
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { v128_load(from.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { v128_store(to.cast(), self) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            f32x4_add(self, other)
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            f32x4_sub(self, other)
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            f32x4_mul(self, other)
+        }
+        #[inline(always)]
+        unsafe fn max(self, other: Self) -> Self {
+            // `a > b ? a : b`, as x86's maximum, also of NaN.
+            f32x4_pmax(other, self)
+        }
+        #[inline(always)]
+        unsafe fn min(self, other: Self) -> Self {
+            f32x4_pmin(other, self)
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+            // WebAssembly has no fused multiplication and addition of which the result is the same
+            // everywhere.
+            f32x4_add(f32x4_mul(self, factor), addend)
+        }
+    }
+}
+
 const _: () = {
     assert!(<Portable as Lanes>::COUNT <= MAX_LANES && <f32 as Lanes>::COUNT <= MAX_LANES);
     #[cfg(target_arch = "x86_64")]
