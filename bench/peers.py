@@ -1,7 +1,7 @@
 """One Python engine with one network, for `cargo xtask bench peers`.
 
-Loads the network, writes `ready`, and answers every line on standard input with the milliseconds
-that one run took. `gemm` runs a matrix product instead and stands for the processor's peak.
+Loads the network, writes `ready` with the milliseconds of its first run, and answers every line on
+standard input with those that one run took. `gemm` runs a matrix product instead and stands for the processor's peak.
 """
 
 import argparse
@@ -87,8 +87,9 @@ def gemm():
 
 
 run = {"onnxruntime": onnxruntime, "opencv": opencv, "tensorflow": tensorflow, "gemm": gemm}[args.engine]()
+start = time.perf_counter()
 run()
-print("ready", flush=True)
+print("ready", (time.perf_counter() - start) * 1e3, flush=True)
 for _ in sys.stdin:
     start = time.perf_counter()
     run()

@@ -1,7 +1,7 @@
 //! One engine with one network, for `cargo xtask bench peers`, which runs several side by side.
 //!
-//! `serve` loads the network, writes `ready`, and then answers every line on standard input with
-//! the milliseconds that one run took. The Python peers in `peers.py` speak the same way.
+//! `serve` loads the network, writes `ready` with the milliseconds of its first run, and then answers
+//! every line on standard input with those that one run took. The Python peers in `peers.py` speak the same way.
 
 use std::{
     io::{self, BufRead, Write},
@@ -15,7 +15,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use face_ssd::{FaceDetectorConfig, WeightsSource, network::Res10Ssd};
 use fused_cpu::{Graph, Plan, Workspace};
-use mask_model::Backbone;
+use mask_model::{Backbone, ClassifierCheckpoint, ClassifierNetwork};
 use onnx_export::{Export, ExportOutput};
 use rten_tensor::prelude::*;
 use tract_onnx::prelude::*;
@@ -30,6 +30,8 @@ struct Cli {
 enum Command {
     /// Load a network and run it whenever asked.
     Serve(ServeArgs),
+    /// Write the classifier as ONNX.
+    ExportClassifier { output: PathBuf },
     /// Write the face network as ONNX, without flattening and softmax, for inputs of one size.
     ExportFace {
         #[arg(long)]
@@ -66,6 +68,8 @@ enum Engine {
     Burn,
     Tract,
     Rten,
+    #[cfg(feature = "gpu")]
+    Wgpu,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -77,6 +81,7 @@ enum Network {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Serve(args) => serve(&args),
+        Command::ExportClassifier { output } => export_classifier(output),
         Command::ExportFace { height, width, output } => export_face(height, width, output),
     }
 }
@@ -88,12 +93,15 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global()?;
     let mut run = match args.engine {
         Engine::Fused => fused(args)?,
-        Engine::Burn => burn(args)?,
+        Engine::Burn => burn(args, Device::flex())?,
         Engine::Tract => tract(args)?,
         Engine::Rten => rten(args)?,
+        #[cfg(feature = "gpu")]
+        Engine::Wgpu => burn(args, mask_detector::DeviceChoice::Gpu(None).open()?.device)?,
     };
+    let first = Instant::now();
     run()?;
-    println!("ready");
+    println!("ready {}", first.elapsed().as_secs_f64() * 1e3);
     for line in io::stdin().lock().lines() {
         line?;
         let start = Instant::now();
@@ -115,12 +123,12 @@ fn channels_first(args: &ServeArgs) -> [usize; 4] {
 }
 
 /// The published network, which the peers run.
-fn face_network() -> anyhow::Result<Res10Ssd> {
-    Ok(Res10Ssd::load(&FaceDetectorConfig::reference().weights, &Device::flex())?.0)
+fn face_network(device: &Device) -> anyhow::Result<Res10Ssd> {
+    Ok(Res10Ssd::load(&FaceDetectorConfig::reference().weights, device)?.0)
 }
 
-fn backbone() -> anyhow::Result<Backbone> {
-    Ok(Backbone::load(&WeightsSource::Embedded, &Device::flex())?)
+fn backbone(device: &Device) -> anyhow::Result<Backbone> {
+    Ok(Backbone::load(&WeightsSource::Embedded, device)?)
 }
 
 /// The face network as the peers see it: everything but the decoding of boxes.
@@ -132,29 +140,31 @@ fn face_outputs(network: &Res10Ssd, input: Tensor<4>) -> (Tensor<3>, Tensor<3>) 
 fn fused(args: &ServeArgs) -> anyhow::Result<Run> {
     let example = channels_first(args);
     let plan = match args.network {
-        Network::Backbone => Plan::compile(&backbone()?, example, Backbone::feature_maps)?,
-        Network::Face => Plan::compile(&face_network()?, example, face_outputs)?,
+        Network::Backbone => {
+            Plan::compile(&backbone(&Device::flex())?, example, Backbone::feature_maps)?
+        }
+        Network::Face => Plan::compile(&face_network(&Device::flex())?, example, face_outputs)?,
     };
     let (values, mut workspace) = (values(args), Workspace::new());
     let shape = [args.batch, args.height, args.width, 3];
     Ok(Box::new(move || Ok(plan.run(&mut workspace, &values, shape)?)))
 }
 
-fn burn(args: &ServeArgs) -> anyhow::Result<Run> {
-    let shape = channels_first(args);
-    let values = values(args);
-    let input =
-        move || Tensor::<4>::from_data(TensorData::new(values.clone(), shape), &Device::flex());
+/// Burn by itself, from values to values.
+fn burn(args: &ServeArgs, device: Device) -> anyhow::Result<Run> {
+    let (values, shape) = (values(args), channels_first(args));
+    let on = device.clone();
+    let input = move || Tensor::<4>::from_data(TensorData::new(values.clone(), shape), &on);
     Ok(match args.network {
         Network::Backbone => {
-            let network = backbone()?;
+            let network = backbone(&device)?;
             Box::new(move || {
                 network.feature_maps(input()).try_into_data()?;
                 Ok(())
             })
         }
         Network::Face => {
-            let network = face_network()?;
+            let network = face_network(&device)?;
             Box::new(move || {
                 let (box_deltas, class_logits) = face_outputs(&network, input());
                 box_deltas.try_into_data()?;
@@ -191,8 +201,24 @@ fn rten(args: &ServeArgs) -> anyhow::Result<Run> {
     }))
 }
 
+fn export_classifier(output: PathBuf) -> anyhow::Result<()> {
+    let embedded = WeightsSource::Embedded;
+    let checkpoint = ClassifierCheckpoint::load(&embedded, &embedded, &Device::flex())?;
+    let values = checkpoint.labels.classes.len();
+    let network = checkpoint.calibrated();
+    let graph = Graph::trace(&network, [1, 3, 224, 224], ClassifierNetwork::forward)?;
+    let export = Export {
+        name: "classifier",
+        graph: &graph,
+        input_size: Some([224; 2]),
+        outputs: &[ExportOutput { name: "probabilities", values, rows: false }],
+        metadata: &[],
+    };
+    Ok(std::fs::write(output, export.encode("mask-bench")?)?)
+}
+
 fn export_face(height: usize, width: usize, output: PathBuf) -> anyhow::Result<()> {
-    let graph = Graph::trace(&face_network()?, [1, 3, height, width], face_outputs)?;
+    let graph = Graph::trace(&face_network(&Device::flex())?, [1, 3, height, width], face_outputs)?;
     let export = Export {
         name: "face-detector",
         graph: &graph,

@@ -22,6 +22,15 @@ pub(crate) enum BenchTask {
     },
     /// The networks and the whole program beside OpenCV, onnxruntime, TensorFlow, tract and rten.
     Peers(PeersArgs),
+    /// The networks on a GPU, batch by batch, beside the plans on all cores.
+    Gpu {
+        /// Images that enter at once.
+        #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = peer_bench::BATCHES)]
+        batches: Vec<usize>,
+        /// Runs of every network after the first.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        rounds: usize,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +60,9 @@ pub(crate) fn run(task: &BenchTask) -> anyhow::Result<()> {
     match task {
         BenchTask::Kernels { filter } => peer_bench::kernels(filter.as_deref()),
         BenchTask::Peers(args) => peers(args),
+        BenchTask::Gpu { batches, rounds } => {
+            Ok(print(peer_bench::measure_gpu(batches, (*rounds).max(1))?)?)
+        }
     }
 }
 

@@ -117,16 +117,15 @@ impl Chain {
             }
             for step in 0..=last {
                 let rows = held[step].inside(&made[step], step == last);
-                let (before, rest) = held.split_at_mut(step);
-                let output = match step == last {
-                    true => None,
-                    false => Some(rest[0].extend(on, &made[step], &rows)),
-                };
+                if step < last {
+                    held[step].extend(on, &made[step], &rows);
+                }
                 if !rows.is_empty() {
                     let rows = rows.start as usize..rows.end as usize;
-                    let input = before
-                        .last()
-                        .map(|held| held.from_row(rows.start * on.window(first + step).stride[0]));
+                    let output = (step < last).then(|| held[step].from_row(rows.start));
+                    let input = step.checked_sub(1).map(|before| {
+                        held[before].from_row(rows.start * on.window(first + step).stride[0])
+                    });
                     on.rows_of_step(first + step, rows, input, output);
                 }
             }
@@ -190,16 +189,15 @@ impl Held {
         }
     }
 
-    /// Makes place for further rows, of which those outside the image become zeros; where those
-    /// inside go.
-    fn extend(&mut self, on: &Execution<'_>, rows: &Range<isize>, inside: &Range<isize>) -> View {
-        if !rows.is_empty() {
-            self.rows.end = rows.end;
-            for row in (rows.start..rows.end).filter(|row| !inside.contains(row)) {
-                on.clear(self.start_of(row), self.view.row);
-            }
+    /// Makes place for further rows, of which those outside the image become zeros.
+    fn extend(&mut self, on: &Execution<'_>, rows: &Range<isize>, inside: &Range<isize>) {
+        if rows.is_empty() {
+            return;
         }
-        self.from_row(inside.start.max(self.rows.start) as usize)
+        self.rows.end = rows.end;
+        for row in (rows.start..rows.end).filter(|row| !inside.contains(row)) {
+            on.clear(self.start_of(row), self.view.row);
+        }
     }
 
     /// The rows from one on.

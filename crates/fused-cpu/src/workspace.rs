@@ -7,7 +7,7 @@ use crate::{Plan, RunError, execution::Execution, layout::Layout, memory::Floats
 /// The memory that a plan runs in.
 ///
 /// It grows to what the largest image needs on every thread and is then used again: once warm, a
-/// run on as many images of the same size allocates nothing. One workspace serves one run at a
+/// run on as many images of the same size needs no more. One workspace serves one run at a
 /// time.
 #[derive(Debug, Default)]
 pub struct Workspace {

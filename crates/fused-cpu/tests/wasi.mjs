@@ -12,5 +12,5 @@ const module = await WebAssembly.compile(await readFile(file));
 const lacking = WebAssembly.Module.imports(module).filter(({ module }) => module === "env");
 const answer = (name) => () => (name === "pthread_create" ? ENOSYS : 0);
 const env = Object.fromEntries(lacking.map(({ name }) => [name, answer(name)]));
-const instance = await WebAssembly.instantiate(module, { ...wasi.getImportObject(), env });
+const instance = await WebAssembly.instantiate(module, { wasi_snapshot_preview1: wasi.wasiImport, env });
 process.exitCode = wasi.start(instance);

@@ -2,9 +2,10 @@
 //!
 //! A tool of this repository, not a library for others: it builds and installs the peers below
 //! `target/bench` and runs from the project's root. `setup` builds and installs; `peer` talks to one
-//! that holds a network; `networks` runs them in turn; `processes` times whole commands; `report`
+//! that holds a network; `networks` runs them in turn, `gpu` on a GPU; `processes` times whole commands; `report`
 //! makes the table.
 
+mod gpu;
 mod networks;
 mod peer;
 mod processes;
@@ -15,6 +16,7 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, ensure};
 
+pub use gpu::{BATCHES, measure_gpu};
 pub use report::Results;
 
 /// The published package that holds the reference's networks, with its version, as pip names it.
@@ -43,7 +45,8 @@ pub fn measure(config: &PeersConfig) -> anyhow::Result<Results> {
     let tools = setup::tools()?;
     let mut results = Results::new();
     results.gemm_gflops = networks::gemm_peak(&tools, config.rounds)?;
-    for case in networks::CASES {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for case in networks::cases(cores) {
         results.networks.push(networks::measure(&tools, case, config.rounds)?);
     }
     results.processes = processes::measure(&tools, config)?;

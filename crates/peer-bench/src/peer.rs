@@ -28,6 +28,8 @@ impl Engine {
 /// A running peer; it ends when it is dropped.
 pub(crate) struct Peer {
     pub(crate) engine: Engine,
+    /// Milliseconds of the first run.
+    pub(crate) first: f64,
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -73,11 +75,14 @@ impl Peer {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("{} has no standard input and output", engine.name());
         };
-        let mut peer = Self { engine, child, input, output: BufReader::new(output) };
-        match peer.answer()?.as_str() {
-            "ready" => Ok(peer),
-            answer => bail!("{} is not ready: {answer}", engine.name()),
+        let output = BufReader::new(output);
+        let mut peer = Self { engine, first: f64::NAN, child, input, output };
+        let answer = peer.answer()?;
+        match answer.strip_prefix("ready ") {
+            Some(first) => peer.first = first.parse()?,
+            None => bail!("{} is not ready: {answer}", engine.name()),
         }
+        Ok(peer)
     }
 
     /// Runs the network once and returns the milliseconds.

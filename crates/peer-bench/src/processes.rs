@@ -6,7 +6,8 @@ use anyhow::{Context, ensure};
 
 use crate::{
     PeersConfig,
-    report::{Measured, ProcessRow},
+    report::{Measured, ProcessRow, plural},
+    run_command,
     setup::Tools,
 };
 
@@ -37,26 +38,35 @@ fn row(
     title: &str,
     images: &[PathBuf],
 ) -> anyhow::Result<ProcessRow> {
-    let threads = args.threads.to_string();
-    let detect = |size: &str| {
+    let detect = |size: &[&str], threads: usize| {
         let mut command: Vec<OsString> = vec![tools.mask_cli.clone().into()];
-        command.extend(["detect", "--threads", &threads, "--input-size", size].map(Into::into));
+        command.extend(["detect", "--threads"].map(Into::into));
+        command.push(threads.to_string().into());
+        command.extend(size.iter().map(Into::into));
         command
     };
-    let pipeline: Vec<OsString> = vec![
-        tools.python.clone().into(),
-        "bench/pipeline.py".into(),
-        tools.models.clone().into(),
-        threads.clone().into(),
+    let (small, default) = (["--input-size", "300"].as_slice(), [].as_slice());
+    let pipeline = |classifier: OsString| -> Vec<OsString> {
+        let script = OsString::from("bench/pipeline.py");
+        let threads = args.threads.to_string().into();
+        vec![tools.python.clone().into(), script, tools.models.clone().into(), classifier, threads]
+    };
+    let all = args.threads;
+    let threads = plural(all, "thread");
+    let mut commands = vec![
+        (format!("mask-cli, 300 x 300, {threads}"), detect(small, all)),
+        (format!("mask-cli, default size, {threads}"), detect(default, all)),
+        (format!("OpenCV and onnxruntime, 300 x 300, {threads}"), pipeline(classifier(tools)?)),
+        (format!("OpenCV and TensorFlow, 300 x 300, {threads}"), pipeline("keras".into())),
     ];
-    let commands = [
-        ("mask-cli, 300 x 300", detect("300")),
-        ("mask-cli, long:496 (default)", detect("long:496")),
-        ("OpenCV and TensorFlow, 300 x 300", pipeline),
-    ];
+    if all > 1 {
+        commands.insert(1, ("mask-cli, 300 x 300, 1 thread".to_owned(), detect(small, 1)));
+        let one = ("mask-cli, default size, 1 thread".to_owned(), detect(default, 1));
+        commands.insert(3, one);
+    }
     let mut measured: Vec<(Measured, f64)> = commands
         .iter()
-        .map(|(name, _)| (Measured { name: (*name).to_owned(), times: Vec::new() }, 0.0))
+        .map(|(name, _)| (Measured { name: name.clone(), times: Vec::new(), first: None }, 0.0))
         .collect();
     for _ in 0..args.process_rounds {
         for ((_, command), (measured, memory)) in commands.iter().zip(&mut measured) {
@@ -74,5 +84,14 @@ fn row(
         }
     }
     let (commands, peak_mebibytes) = measured.into_iter().unzip();
-    Ok(ProcessRow { title: title.to_owned(), threads: args.threads, commands, peak_mebibytes })
+    Ok(ProcessRow { title: title.to_owned(), commands, peak_mebibytes })
+}
+
+/// The classifier as ONNX, which is written first.
+fn classifier(tools: &Tools) -> anyhow::Result<OsString> {
+    let file = tools.folder.join("classifier.onnx");
+    if !file.exists() {
+        run_command(Command::new(&tools.mask_bench).arg("export-classifier").arg(&file))?;
+    }
+    Ok(file.into())
 }

@@ -32,7 +32,6 @@ pub(crate) struct NetworkRow {
 #[derive(Debug, Serialize)]
 pub(crate) struct ProcessRow {
     pub(crate) title: String,
-    pub(crate) threads: usize,
     pub(crate) commands: Vec<Measured>,
     /// The largest of all rounds, a command.
     pub(crate) peak_mebibytes: Vec<f64>,
@@ -44,6 +43,8 @@ pub(crate) struct Measured {
     pub(crate) name: String,
     /// In milliseconds, in the order of the rounds.
     pub(crate) times: Vec<f64>,
+    /// Of the first run of a network, before the rounds.
+    pub(crate) first: Option<f64>,
 }
 
 /// The middle of the values, or the mean of the middle two; NaN of none.
@@ -115,36 +116,47 @@ impl Results {
             let fused = row.engines.first().map_or(f64::NAN, |engine| median(&engine.times));
             let gflops = 2.0 * row.gmac / (fused / 1e3);
             let share = gflops / (self.gemm_gflops * row.threads as f64);
-            writeln!(text, "**{}** (fused: {:.0} % of that peak)\n", row.title, 100.0 * share)?;
-            writeln!(text, "| engine | ms | fused takes |\n|---|---|---|")?;
+            let (title, threads) = (&row.title, plural(row.threads, "thread"));
+            writeln!(
+                text,
+                "**{title}, {threads}** (fused: {:.0} % of that peak)\n",
+                100.0 * share
+            )?;
+            writeln!(text, "| engine | ms | first run | fused takes |\n|---|---|---|---|")?;
             for engine in &row.engines {
                 let own = median(&engine.times);
                 writeln!(
                     text,
-                    "| {} | {} | {:.2} x |",
+                    "| {} | {} | {:.1} | {:.2} x |",
                     engine.name,
                     spread(&engine.times),
+                    engine.first.unwrap_or(f64::NAN),
                     fused / own
                 )?;
             }
             writeln!(text)?;
         }
         for row in &self.processes {
-            writeln!(text, "**Whole process, {}, {} threads**\n", row.title, row.threads)?;
+            writeln!(text, "**Whole process, {}**\n", row.title)?;
             writeln!(
                 text,
-                "| command | ms | peak memory | of the last row's time |\n|---|---|---|---|"
+                "| command | ms | peak memory | of the first row's time |\n|---|---|---|---|"
             )?;
-            let last = row.commands.last().map_or(f64::NAN, |command| median(&command.times));
+            let first = row.commands.first().map_or(f64::NAN, |command| median(&command.times));
             for (command, memory) in row.commands.iter().zip(&row.peak_mebibytes) {
-                let ratio = median(&command.times) / last;
+                let ratio = median(&command.times) / first;
                 let (name, spread) = (&command.name, spread(&command.times));
-                writeln!(text, "| {name} | {spread} | {memory:.0} MiB | {ratio:.3} x |")?;
+                writeln!(text, "| {name} | {spread} | {memory:.0} MiB | {ratio:.2} x |")?;
             }
             writeln!(text)?;
         }
         Ok(text)
     }
+}
+
+/// A number of things.
+pub(crate) fn plural(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 fn spread(times: &[f64]) -> String {

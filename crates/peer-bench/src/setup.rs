@@ -10,8 +10,11 @@ use anyhow::Context;
 
 use crate::{WHEEL, run_command};
 
+/// The Rust peers, where their own workspace builds them.
+const MASK_BENCH: &str = "bench/target/release/mask-bench";
+
 /// Where everything is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tools {
     /// The Rust peers.
     pub(crate) mask_bench: PathBuf,
@@ -47,12 +50,19 @@ pub(crate) fn tools() -> anyhow::Result<Tools> {
         run_command(Command::new(&python).args(unpack).args([&file, &models]))?;
     }
     Ok(Tools {
-        mask_bench: "bench/target/release/mask-bench".into(),
+        mask_bench: MASK_BENCH.into(),
         mask_cli: "target/release/mask-cli".into(),
         python,
         models,
         folder,
     })
+}
+
+/// The Rust peers with the one that runs on a GPU, and nothing else.
+pub(crate) fn with_gpu() -> anyhow::Result<Tools> {
+    let bench = ["build", "--release", "--features", "gpu", "--manifest-path", "bench/Cargo.toml"];
+    run_command(cargo().args(bench))?;
+    Ok(Tools { mask_bench: MASK_BENCH.into(), ..Tools::default() })
 }
 
 /// A virtual environment with the pinned packages.
