@@ -122,9 +122,9 @@ impl Chain {
                 }
                 if !rows.is_empty() {
                     let rows = rows.start as usize..rows.end as usize;
-                    let output = (step < last).then(|| held[step].from_row(rows.start));
+                    let output = (step < last).then(|| held[step].view_from(rows.start));
                     let input = step.checked_sub(1).map(|before| {
-                        held[before].from_row(rows.start * on.window(first + step).stride[0])
+                        held[before].view_from(rows.start * on.window(first + step).stride[0])
                     });
                     on.rows_of_step(first + step, rows, input, output);
                 }
@@ -201,7 +201,7 @@ impl Held {
     }
 
     /// The rows from one on.
-    fn from_row(&self, row: usize) -> View {
+    fn view_from(&self, row: usize) -> View {
         let origin = self.start_of(row as isize) + self.left;
         View { origin, height: (self.rows.end - row as isize) as usize, ..self.view }
     }
@@ -209,10 +209,7 @@ impl Held {
 
 /// Whether only the next step reads what a step makes, so that they can be chained.
 fn links(plan: &Plan, step: usize) -> bool {
-    let [this, next] = match plan.steps.get(step..step + 2) {
-        Some([this, next]) => [this, next],
-        _ => return false,
-    };
+    let Some([this, next]) = plan.steps.get(step..step + 2) else { return false };
     let value = this.output;
     let reads = |step: &Step| {
         [Some(step.input), step.other]
