@@ -39,7 +39,9 @@ pub(crate) struct Team {
 
 /// A thread's own tasks, in a cache line of its own: the number of the step in the upper half, of the
 /// next task in the lower.
-#[derive(Debug, Default)]
+///
+/// Between steps it is closed: its next task is beyond any.
+#[derive(Debug)]
 #[repr(align(64))]
 struct Slot(AtomicU64);
 
@@ -47,16 +49,20 @@ struct Slot(AtomicU64);
 struct Job<'a>(&'a (dyn Fn(usize) + Sync));
 
 impl Team {
-    /// Leads threads of the current pool, so that `threads` share the work.
-    pub(crate) fn lead<T>(threads: usize, work: impl FnOnce(&Self) -> T) -> T {
-        let team = Self {
-            slots: (0..threads).map(|_| Slot::default()).collect(),
+    fn new(threads: usize) -> Self {
+        Self {
+            slots: (0..threads).map(|_| Slot(AtomicU64::new(TASK))).collect(),
             came: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
             job: AtomicPtr::default(),
             ended: AtomicUsize::new(0),
             over: AtomicBool::new(false),
-        };
+        }
+    }
+
+    /// Leads threads of the current pool, so that `threads` share the work.
+    pub(crate) fn lead<T>(threads: usize, work: impl FnOnce(&Self) -> T) -> T {
+        let team = Self::new(threads);
         // The calling thread works itself and is never handed over.
         rayon::in_place_scope(|scope| {
             for _ in 1..threads {
@@ -215,6 +221,35 @@ mod tests {
                 });
             });
         }
+    }
+
+    /// A helper may look while the leader is about to open a step.
+    #[test]
+    fn nothing_is_given_out_before_a_step_is_open() {
+        let team = Team::new(2);
+        for step in 0..3 {
+            team.tasks.store(8, Relaxed);
+            assert_eq!([team.claim(0), team.claim(1)], [None, None], "{step}");
+            team.run(8, &|_| ());
+        }
+    }
+
+    /// A helper may come just when the first step begins.
+    #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
+    fn every_task_of_the_first_step_runs_once() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+        pool.install(|| {
+            for run in 0..if cfg!(miri) { 20 } else { 20_000 } {
+                let runs: [AtomicU32; 8] = Default::default();
+                Team::lead(4, |team| {
+                    team.run(8, &|task| {
+                        runs[task].fetch_add(1, Relaxed);
+                    });
+                });
+                assert!(runs.iter().all(|runs| runs.load(Relaxed) == 1), "{run}");
+            }
+        });
     }
 
     #[test]
