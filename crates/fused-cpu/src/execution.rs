@@ -22,13 +22,6 @@ const LEAST_WORK: usize = 1 << 16;
 /// What takes as long as making one float of an output without a product of matrices.
 const WORK_OF_FLOAT: usize = 16;
 
-/// Threads that share an image.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Crew<'a> {
-    team: &'a Team,
-    threads: usize,
-}
-
 /// A plan with an image and an arena.
 pub(crate) struct Execution<'a> {
     pub(crate) plan: &'a Plan,
@@ -38,7 +31,7 @@ pub(crate) struct Execution<'a> {
     input: Source,
     input_view: View,
     /// Who shares the work; none if the calling thread does all of it.
-    crew: Option<Crew<'a>>,
+    team: Option<&'a Team>,
 }
 
 /// A step with everything that its kernel needs.
@@ -58,7 +51,7 @@ pub(crate) struct StepRun<'a> {
     /// Where the step's own floats begin.
     pub(crate) scratch: usize,
     activation: &'a Activation,
-    crew: Option<Crew<'a>>,
+    team: Option<&'a Team>,
 }
 
 /// What a step reads and where it writes.
@@ -87,7 +80,7 @@ impl<'a> Execution<'a> {
             arena: Arena::new(arena),
             input: Source::new(input),
             input_view: View { origin: 0, row, pixel: channels, height, width, channels },
-            crew: None,
+            team: None,
         }
     }
 
@@ -97,7 +90,7 @@ impl<'a> Execution<'a> {
             self.run_steps();
         } else {
             Team::lead(threads, |team| {
-                Execution { crew: Some(Crew { team, threads }), ..self }.run_steps();
+                Execution { team: Some(team), ..self }.run_steps();
             });
         }
     }
@@ -121,20 +114,20 @@ impl<'a> Execution<'a> {
         let (source, input) = self.operand(step.input);
         let other = step.other.map(|other| self.operand(other));
         let operands = Operands { source, input, other, output };
-        step.kernel.run(&self.step_run(stage.first, operands, stage.scratch, self.crew));
+        step.kernel.run(&self.step_run(stage.first, operands, stage.scratch, self.team));
     }
 
     /// Runs the steps of a chain, each thread on neighbouring rows.
     fn chain(&self, stage: &Stage, chain: &Chain) {
         let last = &self.plan.steps[stage.first + chain.steps() - 1];
         let rows = self.layout.views[last.output.index()].height;
-        let shares = self.crew.map_or(1, |crew| crew.threads).min(stage.shares).min(rows);
+        let shares = self.team.map_or(1, Team::threads).min(self.layout.threads).min(rows);
         let run = |share: usize| {
             let start = stage.scratch + share * chain.floats;
             chain.run(self, stage.first, start, rows * share / shares..rows * (share + 1) / shares);
         };
-        match self.crew {
-            Some(crew) if shares > 1 => crew.team.run(shares, &run),
+        match self.team {
+            Some(team) if shares > 1 => team.run(shares, &run),
             _ => (0..shares).for_each(run),
         }
     }
@@ -185,7 +178,7 @@ impl<'a> Execution<'a> {
         number: usize,
         operands: Operands,
         scratch: usize,
-        crew: Option<Crew<'s>>,
+        team: Option<&'s Team>,
     ) -> StepRun<'s> {
         let step = &self.plan.steps[number];
         let Operands { source, input, other, output } = operands;
@@ -200,7 +193,7 @@ impl<'a> Execution<'a> {
             spans: &self.layout.spans[number],
             scratch,
             activation: &step.activation,
-            crew,
+            team,
         }
     }
 
@@ -250,14 +243,14 @@ impl StepRun<'_> {
     /// The number of tasks that a step of so many multiplications and additions is best divided
     /// into.
     pub(crate) fn wanted_tasks(&self, work: usize) -> usize {
-        let most = self.crew.map_or(1, |crew| crew.threads * TASKS_PER_THREAD);
+        let most = self.team.map_or(1, |team| team.threads() * TASKS_PER_THREAD);
         most.min(work / LEAST_WORK).max(1)
     }
 
     /// Runs tasks on the threads that share this image.
     pub(crate) fn parallel(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-        match self.crew {
-            Some(crew) if tasks > 1 => crew.team.run(tasks, &task),
+        match self.team {
+            Some(team) if tasks > 1 => team.run(tasks, &task),
             _ => (0..tasks).for_each(task),
         }
     }

@@ -45,7 +45,6 @@ pub(crate) struct Stage {
     /// Where the step keeps what only it needs, or the chain its buffers, one after another for each
     /// of the threads that share it.
     pub(crate) scratch: usize,
-    pub(crate) shares: usize,
 }
 
 impl Stage {
@@ -81,7 +80,7 @@ impl Layout {
         let mut first = 0;
         while first < plan.steps.len() {
             let chain = Chain::at(plan, first, &sizes, least_floats);
-            let stage = Stage { first, chain, fresh: Vec::new(), scratch: 0, shares: threads };
+            let stage = Stage { first, chain, fresh: Vec::new(), scratch: 0 };
             first += stage.steps();
             layout.stages.push(stage);
         }

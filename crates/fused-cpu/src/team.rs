@@ -60,6 +60,11 @@ impl Team {
         }
     }
 
+    /// Threads that share the work, the leader among them.
+    pub(crate) fn threads(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Leads threads of the current pool, so that `threads` share the work.
     pub(crate) fn lead<T>(threads: usize, work: impl FnOnce(&Self) -> T) -> T {
         let team = Self::new(threads);
@@ -232,24 +237,6 @@ mod tests {
             assert_eq!([team.claim(0), team.claim(1)], [None, None], "{step}");
             team.run(8, &|_| ());
         }
-    }
-
-    /// A helper may come just when the first step begins.
-    #[test]
-    #[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
-    fn every_task_of_the_first_step_runs_once() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
-        pool.install(|| {
-            for run in 0..if cfg!(miri) { 20 } else { 20_000 } {
-                let runs: [AtomicU32; 8] = Default::default();
-                Team::lead(4, |team| {
-                    team.run(8, &|task| {
-                        runs[task].fetch_add(1, Relaxed);
-                    });
-                });
-                assert!(runs.iter().all(|runs| runs.load(Relaxed) == 1), "{run}");
-            }
-        });
     }
 
     #[test]

@@ -18,9 +18,9 @@ use crate::{
     timing::StageTimes,
 };
 
-/// Images of more pixels are worked on one at a time, and a worker holds no more pixels at once: a few
-/// photographs of the largest sensors would otherwise fill a machine's memory.
-const LARGE: u64 = 16_000_000;
+/// Images of more pixels, as few cameras make, are worked on one at a time, and a worker that holds so many
+/// decodes no further one: some photographs of the largest sensors would otherwise fill a machine's memory.
+const LARGE: u64 = 32_000_000;
 
 /// An input, and the name of its drawn image.
 pub(crate) type NamedInput = (Input, Option<PathBuf>);

@@ -49,8 +49,8 @@ struct Job<I, T> {
     result: SyncSender<T>,
 }
 
-/// Passes every input to one of the workers, which gives as many results to `finish` as it was given inputs,
-/// unless `stop` says so; `each` then sees the results in the inputs' order.
+/// Passes every input to one of the workers, until `stop` says so. A worker's `work` hands over a result for
+/// each of its inputs, in their order; `each` then sees all results in the inputs' order.
 ///
 /// # Errors
 /// The first of `each`, after which nothing new is begun.

@@ -118,7 +118,7 @@ pub(crate) trait Kernel: Debug + Send + Sync {
         Vec::new()
     }
     /// The window through which every row of the output reads the input, for kernels that can make
-    /// some rows by themselves.
+    /// some rows by themselves, without floats of their own.
     fn reads_rows(&self) -> Option<Window> {
         None
     }
