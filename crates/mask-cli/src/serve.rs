@@ -139,14 +139,9 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let ffmpeg = streams::find_ffmpeg(&plans, &args.records)?;
     networks::start_threads(&args.detector)?;
     let open = networks::open_device(&args.detector, |reason| report(&reason.to_string()))?;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let batch = match args.detector.threads {
-        _ if !open.is_cpu() => networks::GPU_BATCH,
-        Some(threads) => threads.into(),
-        None => cores,
-    };
+    let batch = (!open.is_cpu()).then_some(networks::GPU_BATCH);
     let mut networks = networks::config(&args.detector);
-    networks.faces.max_batch = batch;
+    networks.faces.max_batch = batch.unwrap_or(1);
     // Requests say from which confidence on faces are reported, and a blurred image counts all.
     let tracker = TrackerConfig::from_confidence(args.detector.min_confidence);
     networks.faces.postprocess.score_threshold = tracker.doubtful;

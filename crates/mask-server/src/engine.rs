@@ -1,4 +1,5 @@
-//! The work: images decoded side by side, networks that take what waits as one batch, answers drawn.
+//! The work: images decoded on the threads of rayon's pool, then through the networks: each on the same thread, or,
+//! on a GPU, what waits as one batch.
 //!
 //! Whoever waits for its turn holds no image in memory but the encoded one. Large images have fewer places than
 //! there are, so that small ones are not held up by them.
@@ -6,6 +7,7 @@
 use std::{
     collections::VecDeque,
     ffi::OsStr,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -18,7 +20,6 @@ use image_input::{DecodeOptions, ImageView, decode};
 use mask_detector::{BoundingBox, FaceDetection, MaskDetector};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    task::spawn_blocking,
     time::timeout_at,
 };
 
@@ -51,8 +52,14 @@ pub(crate) struct Engine {
     detector: Arc<MaskDetector>,
     places: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    /// Takes images as batches; none if each runs by itself, on the thread that decoded it.
+    batches: Option<Batches>,
+}
+
+/// Images that go through the networks as batches, on a thread for that alone.
+struct Batches {
     waiting: Arc<Waiting>,
-    networks: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Images that wait for the networks.
@@ -72,38 +79,40 @@ impl Waiting {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn push(&self, image: Decoded) {
+        self.state().images.push_back(image);
+        self.changed.notify_one();
+    }
 }
 
 /// An image that waits, and who waits for it.
 struct Decoded {
     image: RgbImage,
+    warning: Option<String>,
     min_confidence: f32,
     /// Whoever goes away leaves it only when the image is gone, too.
     place: Place,
-    answer: oneshot::Sender<Result<Found, Problem>>,
-}
-
-struct Found {
-    image: RgbImage,
-    place: Place,
-    faces: Vec<FaceDetection>,
-    regions: Vec<BoundingBox>,
+    answer: oneshot::Sender<Result<Searched, Problem>>,
 }
 
 impl Engine {
-    /// Starts the networks' thread; `batch` images enter them at once at most.
-    pub(crate) fn new(detector: Arc<MaskDetector>, batch: usize) -> Self {
-        // One more than is worked on, so that the next is decoded meanwhile.
-        let places = thread::available_parallelism().map_or(2, usize::from).max(batch) + 1;
-        let waiting = Arc::new(Waiting::default());
-        let (networks, takes) = (Arc::clone(&detector), Arc::clone(&waiting));
-        let networks = thread::spawn(move || run_networks(&networks, &takes, batch));
+    /// An engine whose networks take up to `batch` images at once, as a GPU wants it; none on a CPU, where each
+    /// image has a thread and idle ones help it.
+    pub(crate) fn new(detector: Arc<MaskDetector>, batch: Option<usize>) -> Self {
+        // One more than is worked on, so that no thread waits for the next.
+        let places = rayon::current_num_threads().max(batch.unwrap_or(1)) + 1;
+        let batches = batch.map(|batch| {
+            let waiting = Arc::new(Waiting::default());
+            let (networks, takes) = (Arc::clone(&detector), Arc::clone(&waiting));
+            let thread = thread::spawn(move || run_networks(&networks, &takes, batch));
+            Batches { waiting, thread: Some(thread) }
+        });
         Self {
             detector,
             places: Arc::new(Semaphore::new(places)),
             large: Arc::new(Semaphore::new((places / 2).max(1))),
-            waiting,
-            networks: Some(networks),
+            batches,
         }
     }
 
@@ -127,18 +136,28 @@ impl Engine {
         let work = async {
             let place = self.place(bytes.len()).await?;
             let extension = Path::new(name).extension().map(OsStr::to_owned);
-            // Who does not wait any more leaves the place only when the image is decoded.
-            let decoded =
-                spawn_blocking(move || (decode(&bytes, extension.as_deref(), &options), place));
-            let (decoded, place) = decoded.await.map_err(|_| Problem::failed())?;
-            let decoded = decoded.map_err(|error| Problem::image(&error))?;
-            let (answer, found) = oneshot::channel();
-            let image = Decoded { image: decoded.image, min_confidence, place, answer };
-            self.waiting.state().images.push_back(image);
-            self.waiting.changed.notify_one();
-            let Found { image, place, faces, regions } =
-                found.await.map_err(|_| Problem::failed())??;
-            Ok(Searched { image, faces, regions, warning: decoded.warning, place })
+            let detector = Arc::clone(&self.detector);
+            let waiting = self.batches.as_ref().map(|batches| Arc::clone(&batches.waiting));
+            let (answer, found) = oneshot::channel::<Result<Searched, Problem>>();
+            let run = move || {
+                // Who has gone need not be answered, here and below.
+                if answer.is_closed() {
+                    return;
+                }
+                let decoded = match decode(&bytes, extension.as_deref(), &options) {
+                    Ok(decoded) => decoded,
+                    Err(error) => return drop(answer.send(Err(Problem::image(&error)))),
+                };
+                let (image, warning) = (decoded.image, decoded.warning);
+                let decoded = Decoded { image, warning, min_confidence, place, answer };
+                match waiting {
+                    None => run_batch(&detector, vec![decoded]),
+                    Some(waiting) => waiting.push(decoded),
+                }
+            };
+            // A panic ends the answer, and the pool goes on.
+            rayon::spawn(move || drop(catch_unwind(AssertUnwindSafe(run))));
+            found.await.map_err(|_| Problem::failed())?
         };
         timeout_at(until, work).await.unwrap_or_else(|_| Err(Problem::late()))
     }
@@ -156,11 +175,13 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.waiting.state().closed = true;
-        self.waiting.changed.notify_all();
-        if let Some(networks) = self.networks.take() {
-            // A panic there has been answered with an error for each image.
-            let _ = networks.join();
+        if let Some(Batches { waiting, thread }) = &mut self.batches {
+            waiting.state().closed = true;
+            waiting.changed.notify_all();
+            if let Some(thread) = thread.take() {
+                // A panic there has been answered with an error for each image.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -177,12 +198,12 @@ fn run_networks(detector: &MaskDetector, waiting: &Waiting, most: usize) {
             return;
         }
         drop(state);
-        // Who has gone need not be answered.
-        run_batch(detector, batch.into_iter().filter(|image| !image.answer.is_closed()).collect());
+        run_batch(detector, batch);
     }
 }
 
-fn run_batch(detector: &MaskDetector, batch: Vec<Decoded>) {
+fn run_batch(detector: &MaskDetector, mut batch: Vec<Decoded>) {
+    batch.retain(|decoded| !decoded.answer.is_closed());
     let images: Vec<ImageView<'_>> = batch.iter().map(|decoded| (&decoded.image).into()).collect();
     let mut regions = Vec::new();
     let classified = detector.find_faces(&images).and_then(|mut faces| {
@@ -195,9 +216,8 @@ fn run_batch(detector: &MaskDetector, batch: Vec<Decoded>) {
     match classified {
         Ok(faces) => {
             for ((decoded, faces), regions) in batch.into_iter().zip(faces).zip(regions) {
-                let found = Found { image: decoded.image, place: decoded.place, faces, regions };
-                // Who has gone meanwhile need not be answered.
-                let _ = decoded.answer.send(Ok(found));
+                let Decoded { image, warning, place, answer, .. } = decoded;
+                let _ = answer.send(Ok(Searched { image, faces, regions, warning, place }));
             }
         }
         Err(error) => {

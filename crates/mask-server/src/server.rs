@@ -102,8 +102,9 @@ impl Stopper {
 }
 
 impl Server {
-    /// Listens, and gets all ready. `cameras` are told of by who watches them. `batch` images enter the networks at once at most. The detector must find boxes
-    /// from `TrackerConfig::from_confidence`'s doubtful one on.
+    /// Listens, and gets all ready. `cameras` are told of by who watches them. Up to `batch` images enter the
+    /// networks at once, as a GPU wants it; with none each is by itself on a thread of rayon's pool. The detector must
+    /// find boxes from `TrackerConfig::from_confidence`'s doubtful one on.
     ///
     /// # Errors
     /// If the address, the certificate or a setting cannot be used.
@@ -111,7 +112,7 @@ impl Server {
         config: ServerConfig,
         detector: Arc<MaskDetector>,
         annotator: Annotator,
-        batch: usize,
+        batch: Option<usize>,
         cameras: Cameras,
     ) -> Result<Self, ServerError> {
         let listen = |reason| ServerError::Listen { address: config.listen, reason };
