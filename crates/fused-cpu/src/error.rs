@@ -40,6 +40,14 @@ pub enum CompileError {
     /// A value is used that the graph does not have.
     #[error("the graph has no value {0}")]
     UnknownValue(usize),
+    /// Ranges of values are not those of the network's convolutions.
+    #[error("{found} ranges of values, or one without an end, for {expected} convolutions")]
+    Ranges {
+        /// Ranges needed.
+        expected: usize,
+        /// Ranges given.
+        found: usize,
+    },
     /// The processor lacks the requested instruction set.
     #[error("this processor does not support {0}")]
     Isa(crate::Isa),

@@ -1,7 +1,7 @@
 //! A network as operations on images: built by hand or traced from Burn, compiled into a plan or
 //! written down in another format.
 
-use crate::{Activation, CompileError, Operation};
+use crate::{Activation, CompileError, Operation, ValueRange};
 
 /// A value of a graph: the images that an operation makes, or the network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +64,9 @@ pub struct Layer {
     pub output: ValueId,
     /// What is done to the results last.
     pub activation: Activation,
+    /// The range of the values that a convolution reads, if it multiplies in eight bits: see
+    /// [`Graph::quantize`].
+    pub input_range: Option<ValueRange>,
 }
 
 /// A parameter of a layer that a training can change.
@@ -132,7 +135,14 @@ impl Graph {
         activation.check(made)?;
         let (output, inputs) = (ValueId(self.channels.len()), inputs.to_vec());
         self.channels.push(made);
-        self.layers.push(Layer { operation, inputs, residual: None, output, activation });
+        self.layers.push(Layer {
+            operation,
+            inputs,
+            residual: None,
+            output,
+            activation,
+            input_range: None,
+        });
         Ok(output)
     }
 

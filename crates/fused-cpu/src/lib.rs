@@ -49,6 +49,7 @@ mod layout;
 mod memory;
 pub mod ops;
 mod plan;
+mod quantization;
 mod shared_plan;
 mod simd;
 mod team;
@@ -65,6 +66,7 @@ pub use error::{CompileError, RunError};
 pub use graph::{Graph, Layer, Parameter, Slot, ValueId};
 pub use ops::Operation;
 pub use plan::Plan;
+pub use quantization::{Calibration, ValueRange};
 pub use shared_plan::SharedPlan;
 pub use simd::Isa;
 #[cfg(feature = "train")]

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::{
     Activation, CompileError, Graph, Isa, Operation,
     graph::{Layer, ValueId},
-    ops::{Halo, Kernel, Packed, PackedWeights, Part, SizeRule},
+    ops::{Halo, Kernel, Packed, PackedWeights, Part, QuantizedDense, SizeRule},
 };
 
 /// A frozen network, compiled: runs on images of any size and batches of any length.
@@ -226,7 +226,12 @@ impl Builder {
             self.copy(Operand::Input, ValueId::INPUT);
         }
         // Packing is most of the work.
-        let pack = |layer: &Layer| layer.operation.describe().pack(self.isa);
+        let pack = |layer: &Layer| match (&layer.operation, layer.input_range) {
+            (Operation::Convolution(convolution), Some(range)) => {
+                Packed::Kernel(Arc::new(QuantizedDense::pack(convolution, range, self.isa)))
+            }
+            (operation, _) => operation.describe().pack(self.isa),
+        };
         let packed: Vec<Packed> = graph.layers.par_iter().map(pack).collect();
         for (layer, packed) in graph.layers.into_iter().zip(packed) {
             self.layer(layer, packed, direct);
@@ -267,7 +272,7 @@ impl Builder {
     }
 
     fn layer(&mut self, layer: Layer, packed: Packed, direct: bool) {
-        let Layer { operation, inputs, residual, output, activation } = layer;
+        let Layer { operation, inputs, residual, output, activation, .. } = layer;
         match packed {
             Packed::Kernel(kernel) => {
                 let other = residual.or(inputs.get(1).copied());

@@ -18,15 +18,13 @@ use crate::{
     view::{Arena, Source, View},
 };
 
-/// Most output pixels that one task computes.
-const MOST_PIXELS: usize = 392;
 /// Pixels of the largest tile, of which tasks are multiples. MobileNetV2's rows have 7 or a multiple
 /// of 14 pixels.
-const TILE_PIXELS: usize = 14;
+pub(super) const TILE_PIXELS: usize = 14;
 /// Floats of the input that the output pixels of a task may read, to stay in a core's cache.
 const TASK_FLOATS: usize = 48 * 1024;
 /// Vectors of output channels in a tile.
-const TILE_VECTORS: usize = 2;
+pub(super) const TILE_VECTORS: usize = 2;
 
 /// Input values that one iteration of the innermost loop multiplies.
 const UNROLLED: usize = 4;
@@ -99,28 +97,18 @@ impl Dense {
         let output = of_group(step.output, self.outputs);
         let residual = step.other.map(|(source, view)| (source, of_group(view, self.outputs)));
         let pixels = output.height * output.width;
-
-        let wanted = step.wanted_tasks(pixels * values * self.outputs);
         let reads = self.inputs * window.stride[0] * window.stride[1];
         // Tasks divide what is larger, so that it is read by one of them: the weights by their
         // panels, or the pixels.
         let by_panels = weights.weights.as_slice().len() > pixels * reads;
-        let shares = if by_panels { wanted.min(weights.panels()) } else { 1 };
-        let block = (TASK_FLOATS / reads)
-            .min(pixels.div_ceil(wanted.div_ceil(shares)))
-            .clamp(1, MOST_PIXELS)
-            .next_multiple_of(TILE_PIXELS);
-        let blocks = pixels.div_ceil(block);
-        // Few pixels: tasks also divide the output channels.
-        let shares = shares.max(wanted.div_ceil(blocks)).min(weights.panels());
-        let panels = weights.panels().div_ceil(shares);
+        let work = pixels * values * self.outputs;
+        let division = Division::new(step, pixels, reads, work, weights.panels(), by_panels);
 
-        step.parallel(blocks * shares, |task| {
-            let (block_at, share) = (task / shares, task % shares);
-            let first = block_at * block;
-            let count = block.min(pixels - first);
-            let mut offsets = [PixelOffsets::default(); MOST_PIXELS];
-            for (pixel, offsets) in (first..first + count).zip(&mut offsets) {
+        step.parallel(division.tasks(), |task| {
+            let (pixels, panels) = (division.pixels(task), division.panels(task));
+            let count = pixels.len();
+            let mut offsets = [PixelOffsets::default(); Division::MOST_PIXELS];
+            for (pixel, offsets) in pixels.zip(&mut offsets) {
                 let (y, x) = (pixel / output.width, pixel % output.width);
                 *offsets = PixelOffsets {
                     input: input.at(y * window.stride[0], x * window.stride[1]),
@@ -128,9 +116,7 @@ impl Dense {
                     residual: residual.map_or(0, |(_, view)| view.at(y, x)),
                 };
             }
-            let panels = (share * panels).min(weights.panels())
-                ..((share + 1) * panels).min(weights.panels());
-            let channels = weights.channels(&panels);
+            let channels = Panel::channels(&weights.panels[panels.clone()]);
             let task = Block {
                 arena: step.arena,
                 source: step.source,
@@ -153,6 +139,61 @@ impl Dense {
                 }
             }
         });
+    }
+}
+
+/// How the pixels and panels of a convolution are divided among tasks.
+pub(super) struct Division {
+    /// All pixels, and those of a task.
+    pixels: usize,
+    block: usize,
+    /// All panels, and those of a task.
+    panels: usize,
+    panels_each: usize,
+    /// Tasks that divide the panels of a block.
+    shares: usize,
+}
+
+impl Division {
+    /// Most output pixels that one task computes.
+    pub(super) const MOST_PIXELS: usize = 392;
+
+    /// `reads` is how many floats of the input there are for an output pixel, `work` how many
+    /// multiplications all are. With `by_panels`, tasks divide the panels before the pixels.
+    pub(super) fn new(
+        step: &StepRun<'_>,
+        pixels: usize,
+        reads: usize,
+        work: usize,
+        panels: usize,
+        by_panels: bool,
+    ) -> Self {
+        let wanted = step.wanted_tasks(work);
+        let shares = if by_panels { wanted.min(panels) } else { 1 };
+        let block = (TASK_FLOATS / reads)
+            .min(pixels.div_ceil(wanted.div_ceil(shares)))
+            .clamp(1, Self::MOST_PIXELS)
+            .next_multiple_of(TILE_PIXELS);
+        let blocks = pixels.div_ceil(block);
+        // Few pixels: tasks also divide the output channels.
+        let shares = shares.max(wanted.div_ceil(blocks)).min(panels);
+        Self { pixels, block, panels, panels_each: panels.div_ceil(shares), shares }
+    }
+
+    pub(super) fn tasks(&self) -> usize {
+        self.pixels.div_ceil(self.block) * self.shares
+    }
+
+    /// The pixels of a task.
+    pub(super) fn pixels(&self, task: usize) -> Range<usize> {
+        let first = task / self.shares * self.block;
+        first..self.pixels.min(first + self.block)
+    }
+
+    /// The panels of a task; there may be none left.
+    pub(super) fn panels(&self, task: usize) -> Range<usize> {
+        let first = task % self.shares * self.panels_each;
+        first.min(self.panels)..(first + self.panels_each).min(self.panels)
     }
 }
 
@@ -192,14 +233,36 @@ impl Weights {
 
 /// Output channels that one sweep over the pixels makes.
 #[derive(Debug, Clone, Copy)]
-struct Panel {
+pub(super) struct Panel {
     /// First output channel.
-    channel: usize,
+    pub(super) channel: usize,
     /// Output channels, at most `vectors` times the lanes.
-    channels: usize,
-    vectors: usize,
+    pub(super) channels: usize,
+    pub(super) vectors: usize,
     /// Where its weights begin.
-    weights: usize,
+    pub(super) weights: usize,
+}
+
+impl Panel {
+    /// The panels of so many channels with `rows` rows of weights, and the length of all weights.
+    pub(super) fn divide(channels: usize, lanes: usize, rows: usize) -> (Vec<Self>, usize) {
+        let mut panels = Vec::new();
+        let (mut channel, mut weights) = (0, 0);
+        while channel < channels {
+            let vectors = if channels - channel > lanes { TILE_VECTORS } else { 1 };
+            let end = channels.min(channel + vectors * lanes);
+            panels.push(Self { channel, channels: end - channel, vectors, weights });
+            weights += vectors * lanes * rows;
+            channel = end;
+        }
+        (panels, weights)
+    }
+
+    /// The output channels of neighbouring panels.
+    pub(super) fn channels(panels: &[Self]) -> Range<usize> {
+        let end = panels.last().map_or(0, |panel| panel.channel + panel.channels);
+        panels.first().map_or(0, |panel| panel.channel)..end
+    }
 }
 
 impl PackedWeights {
@@ -213,15 +276,7 @@ impl PackedWeights {
         stride: usize,
     ) -> Self {
         let channels = bias.len();
-        let mut panels = Vec::new();
-        let (mut channel, mut floats) = (0, 0);
-        while channel < channels {
-            let vectors = if channels - channel > lanes { TILE_VECTORS } else { 1 };
-            let end = channels.min(channel + vectors * lanes);
-            panels.push(Panel { channel, channels: end - channel, vectors, weights: floats });
-            floats += vectors * lanes * values;
-            channel = end;
-        }
+        let (panels, floats) = Panel::divide(channels, lanes, values);
         let mut packed = vec![0.0; floats];
         for panel in &panels {
             let rows = packed[panel.weights..].chunks_mut(panel.vectors * lanes);
@@ -247,13 +302,6 @@ impl PackedWeights {
             start = range.end;
             weights.weights = Weights::Shared { memory: Arc::clone(&memory), range };
         }
-    }
-
-    /// The output channels of some panels.
-    fn channels(&self, panels: &Range<usize>) -> Range<usize> {
-        let panels = &self.panels[panels.clone()];
-        let end = panels.last().map_or(0, |panel| panel.channel + panel.channels);
-        panels.first().map_or(0, |panel| panel.channel)..end
     }
 
     /// Number of panels, which tasks divide between them.
@@ -429,7 +477,7 @@ unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const 
 
 /// Adds the residual, clamps and stores the first `channels` lanes.
 #[inline(always)]
-unsafe fn finish<V: Lanes>(
+pub(super) unsafe fn finish<V: Lanes>(
     sum: V,
     residual: Option<*const f32>,
     output: *mut f32,

@@ -19,6 +19,7 @@ mod join;
 mod l2_norm;
 mod pixelwise;
 mod pool;
+mod quantized;
 mod softmax;
 mod upsample;
 mod winograd;
@@ -31,6 +32,7 @@ pub use join::Flatten;
 pub(crate) use join::Join;
 pub use l2_norm::L2Norm;
 pub use pool::{Pool, Pooling};
+pub(crate) use quantized::QuantizedDense;
 pub use upsample::Upsample;
 
 use crate::{CompileError, Isa, Window, execution::StepRun, graph::ValueId, view::View};

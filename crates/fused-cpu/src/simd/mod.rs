@@ -3,6 +3,7 @@
 
 mod isa;
 pub(crate) mod lanes;
+pub(crate) mod words;
 
 pub use isa::Isa;
 pub(crate) use isa::dispatch;

@@ -1,0 +1,427 @@
+//! Dense convolution in eight bits.
+//!
+//! As [`super::dense`]: tiles of output pixels by output channels, whose sums stay in registers. A task first turns
+//! the part of the input that it reads into integers, in memory of its thread; so the input is a float everywhere
+//! else, and such a convolution can be part of a chain.
+
+use std::{cell::RefCell, ops::Range};
+
+use super::{
+    Convolution, Kernel, Span,
+    dense::{Division, Panel, PixelOffsets, TILE_PIXELS, TILE_VECTORS, finish},
+};
+use crate::{
+    Window,
+    activation::Clamp,
+    execution::StepRun,
+    quantization::{InputScale, ValueRange},
+    simd::{
+        lanes::Lanes,
+        words::{InputValue, WordIsa, WordLayout, Words, dispatch_words},
+    },
+    view::{Arena, Source, View},
+};
+
+/// Words that one iteration of the innermost loop multiplies.
+const UNROLLED: usize = 2;
+/// A multiplication of floats takes as long as so many of bytes.
+const SPEED: usize = 2;
+
+thread_local! {
+    /// What a task reads, as integers.
+    static INTEGERS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A convolution with weights of eight bits.
+#[derive(Debug)]
+pub(crate) struct QuantizedDense {
+    isa: WordIsa,
+    weights: QuantizedWeights,
+    input: InputScale,
+    inputs: usize,
+    window: Window,
+}
+
+/// Weights as integers, laid out as [`super::PackedWeights`], with several of them in a word.
+#[derive(Debug)]
+struct QuantizedWeights {
+    words: Vec<i32>,
+    /// Sums begin here, so that the integer of 0 counts for nothing.
+    starts: Vec<i32>,
+    /// What a sum of 1 stands for.
+    steps: Vec<f32>,
+    bias: Vec<f32>,
+    panels: Vec<Panel>,
+    /// Words of an output.
+    length: usize,
+}
+
+impl QuantizedDense {
+    pub(crate) fn pack(convolution: &Convolution, range: ValueRange, isa: crate::Isa) -> Self {
+        let Convolution { weights, bias, inputs, window, .. } = convolution;
+        let (isa, input) = (WordIsa::of(isa), range.scale());
+        let WordLayout { lanes, values, offset } = isa.layout();
+        let taps = window.kernel[0] * window.kernel[1];
+        // Every pixel begins with a word of its own.
+        let words = inputs.div_ceil(values);
+        let length = taps * words;
+        let (panels, floats) = Panel::divide(bias.len(), lanes, length);
+        let mut packed = QuantizedWeights {
+            words: vec![0; floats],
+            starts: vec![0; bias.len().next_multiple_of(lanes)],
+            steps: vec![0.0; bias.len().next_multiple_of(lanes)],
+            bias: bias.clone(),
+            panels,
+            length,
+        };
+        packed.bias.resize(packed.steps.len(), 0.0);
+        let bits = 32 / values;
+        for panel in &packed.panels {
+            let row = panel.vectors * lanes;
+            for lane in 0..panel.channels {
+                let channel = panel.channel + lane;
+                let weights = &weights[channel * taps * inputs..(channel + 1) * taps * inputs];
+                let most = weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs()));
+                let step = (most / 127.0).max(f32::MIN_POSITIVE);
+                let mut sum = 0;
+                for (at, weight) in weights.iter().enumerate() {
+                    let (of, tap) = (at / taps, at % taps);
+                    let weight = (weight / step).round() as i32;
+                    sum += weight;
+                    let part = (weight as u32 & (u32::MAX >> (32 - bits))) << (of % values * bits);
+                    let word = panel.weights + (tap * words + of / values) * row + lane;
+                    packed.words[word] |= part.cast_signed();
+                }
+                packed.starts[channel] = -sum * (i32::from(input.zero) - offset);
+                packed.steps[channel] = step * input.step;
+            }
+        }
+        Self { isa, weights: packed, input, inputs: *inputs, window: *window }
+    }
+}
+
+impl Kernel for QuantizedDense {
+    fn weight_bytes(&self) -> usize {
+        let QuantizedWeights { words, starts, steps, bias, .. } = &self.weights;
+        4 * (words.len() + starts.len() + steps.len() + bias.len())
+    }
+
+    fn scratch_floats(&self, _output: [usize; 2]) -> Option<usize> {
+        Some(0)
+    }
+
+    fn spans(&self, _input: &View) -> Vec<Span> {
+        Vec::new()
+    }
+
+    fn reads_rows(&self) -> Option<Window> {
+        Some(self.window)
+    }
+
+    fn run(&self, step: &StepRun<'_>) {
+        let Self { weights, window, .. } = self;
+        assert!(step.input.channels == self.inputs && weights.bias.len() >= step.output.channels);
+        let output = step.output;
+        let work = output.floats() * self.inputs * window.kernel[0] * window.kernel[1] / SPEED;
+        let reads = self.inputs * window.stride[0] * window.stride[1];
+        let pixels = output.height * output.width;
+        let by_panels = weights.words.len() > pixels * reads / 2;
+        let division = Division::new(step, pixels, reads, work, weights.panels.len(), by_panels);
+        step.parallel(division.tasks(), |task| {
+            let (pixels, panels) = (division.pixels(task), division.panels(task));
+            INTEGERS.with_borrow_mut(|integers| self.task(step, pixels, panels, integers));
+        });
+    }
+}
+
+impl QuantizedDense {
+    /// Some pixels and panels.
+    fn task(
+        &self,
+        step: &StepRun<'_>,
+        pixels: Range<usize>,
+        panels: Range<usize>,
+        integers: &mut Vec<u32>,
+    ) {
+        let values = self.isa.layout().values;
+        let words = self.inputs.div_ceil(values);
+        let region = Region::new(&self.window, step.input, step.output.width, &pixels);
+        let length = region.rows.len() * region.columns.len() * words;
+        if integers.len() < length {
+            integers.resize(length, 0);
+        }
+        let integers = &mut integers[..length];
+        let (source, input) = (step.source, self.input);
+        let mut quantize = Quantize { source, region: &region, input, words, integers };
+        // Safety: the processor has what `WordIsa::of` found, and no other thread writes the input.
+        unsafe { quantize_region(self.isa, &mut quantize) };
+
+        let Window { kernel, stride, dilation, .. } = self.window;
+        let row = region.columns.len() * words;
+        // Neighbouring pixels are one span.
+        let (columns, span) =
+            if dilation[1] == 1 { (1, kernel[1] * words) } else { (kernel[1], words) };
+        let spans: Vec<Span> = (0..kernel[0] * columns)
+            .map(|at| Span {
+                offset: at / columns * dilation[0] * row + at % columns * dilation[1] * words,
+                length: span,
+            })
+            .collect();
+        let mut offsets = [PixelOffsets::default(); Division::MOST_PIXELS];
+        let count = pixels.len();
+        for (pixel, offsets) in pixels.zip(&mut offsets) {
+            let (y, x) = (pixel / step.output.width, pixel % step.output.width);
+            let [top, left] = if region.flat { [0, pixel] } else { [y * stride[0], x * stride[1]] };
+            *offsets = PixelOffsets {
+                input: (top - region.rows.start) * row + (left - region.columns.start) * words,
+                output: step.output.at(y, x),
+                residual: step.other.map_or(0, |(_, view)| view.at(y, x)),
+            };
+        }
+        let block = Block {
+            arena: step.arena,
+            integers,
+            pixels: &offsets[..count],
+            spans: &spans,
+            weights: &self.weights,
+            panels: panels.clone(),
+            residual: step.other.map(|(source, _)| source),
+            clamp: step.clamp,
+        };
+        // Safety: as above, and no two tasks share a pixel's panel.
+        unsafe {
+            convolve(self.isa, &block);
+            let channels = Panel::channels(&self.weights.panels[panels]);
+            if step.has_curve() && !channels.is_empty() {
+                for offsets in block.pixels {
+                    let start = offsets.output + channels.start;
+                    step.finish(step.arena.slice(start, channels.len()), channels.start);
+                }
+            }
+        }
+    }
+}
+
+/// The input pixels that some output pixels read.
+struct Region {
+    /// The input from the first pixel that a window can begin at.
+    view: View,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    /// All pixels are seen as one row.
+    flat: bool,
+}
+
+impl Region {
+    fn new(window: &Window, input: View, width: usize, pixels: &Range<usize>) -> Self {
+        let view = input.with_border(window.padding_begin[0], window.padding_begin[1]);
+        if *window == Window::POINT && input.row == input.width * input.pixel {
+            return Self { view, rows: 0..1, columns: pixels.clone(), flat: true };
+        }
+        let (first, last) = (pixels.start, pixels.end - 1);
+        let read = |axis: usize, first: usize, last: usize| {
+            let extent = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+            first * window.stride[axis]..last * window.stride[axis] + extent
+        };
+        let (top, bottom) = (first / width, last / width);
+        let columns = if top == bottom { first % width..last % width } else { 0..width - 1 };
+        let columns = read(1, columns.start, columns.end);
+        Self { view, rows: read(0, top, bottom), columns, flat: false }
+    }
+}
+
+/// A region to be turned into integers, each pixel from a word of its own on.
+struct Quantize<'a> {
+    source: Source,
+    region: &'a Region,
+    input: InputScale,
+    /// Words of a pixel.
+    words: usize,
+    integers: &'a mut [u32],
+}
+
+dispatch_words! {
+    /// Turns the floats of a region into integers.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set, and no other thread may write the region.
+    unsafe fn quantize_region(task: &mut Quantize<'_>) = quantize
+}
+
+#[inline(always)]
+unsafe fn quantize<W: Words>(task: &mut Quantize<'_>) {
+    let Quantize { source, region, input, words, integers } = task;
+    let values = size_of::<u32>() / size_of::<W::Value>();
+    let (view, columns) = (&region.view, &region.columns);
+    let whole = *words * values == view.channels && view.pixel == view.channels;
+    // Pixels without gaps are one run of floats.
+    let (runs, length) =
+        if whole { (1, columns.len() * view.channels) } else { (columns.len(), view.channels) };
+    let words = columns.len() * *words / runs;
+    let mut to = integers.chunks_exact_mut(words);
+    for row in region.rows.clone() {
+        for (run, to) in (0..runs).zip(&mut to) {
+            let start = view.at(row, columns.start + run);
+            // Safety: the source is checked for all floats; words have as many values.
+            unsafe {
+                let from = std::slice::from_raw_parts(source.at(start, length), length);
+                let to = std::slice::from_raw_parts_mut(to.as_mut_ptr().cast::<W::Value>(), length);
+                integers_of(from, to, *input);
+            }
+        }
+    }
+}
+
+/// The nearest integers; a plain loop, which the compiler turns into vectors.
+#[inline(always)]
+fn integers_of<V: InputValue>(from: &[f32], to: &mut [V], input: InputScale) {
+    /// Added, it leaves an integer in the lowest bits.
+    const ROUND: f32 = 8_388_608.0;
+    let (factor, zero) = (input.step.recip(), f32::from(input.zero));
+    for (to, from) in to.iter_mut().zip(from) {
+        let value = from * factor + zero;
+        let value = if value > 0.0 { value } else { 0.0 };
+        let value = if value < 255.0 { value } else { 255.0 };
+        *to = V::from_bits((value + ROUND).to_bits());
+    }
+}
+
+/// Some output pixels and panels.
+struct Block<'a> {
+    arena: Arena,
+    integers: &'a [u32],
+    pixels: &'a [PixelOffsets],
+    spans: &'a [Span],
+    weights: &'a QuantizedWeights,
+    panels: Range<usize>,
+    /// Where the residual lies, if one is to be added.
+    residual: Option<Source>,
+    clamp: Clamp,
+}
+
+dispatch_words! {
+    /// Computes a block.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set that the weights were packed for. No other thread may write the
+    /// residual or touch what is written.
+    unsafe fn convolve(block: &Block<'_>) = convolve_block
+}
+
+#[inline(always)]
+unsafe fn convolve_block<W: Words>(block: &Block<'_>) {
+    let length: usize = block.spans.iter().map(|span| span.length).sum();
+    assert!(length == block.weights.length, "spans and weights of a convolution differ");
+    for panel in &block.weights.panels[block.panels.clone()] {
+        unsafe {
+            if panel.vectors == TILE_VECTORS {
+                convolve_panel::<W, TILE_VECTORS>(block, panel);
+            } else {
+                convolve_panel::<W, 1>(block, panel);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn convolve_panel<W: Words, const VECTORS: usize>(block: &Block<'_>, panel: &Panel) {
+    let mut pixels = block.pixels;
+    let largest = if W::REGISTERS >= 32 { TILE_PIXELS } else { 6 };
+    while !pixels.is_empty() {
+        let (tile, rest) = pixels.split_at(pixels.len().min(largest));
+        unsafe {
+            match tile.len() {
+                11.. => convolve_tile::<W, VECTORS, TILE_PIXELS>(block, panel, tile),
+                7..11 => convolve_tile::<W, VECTORS, 10>(block, panel, tile),
+                5..7 => convolve_tile::<W, VECTORS, 6>(block, panel, tile),
+                2..5 => convolve_tile::<W, VECTORS, 4>(block, panel, tile),
+                _ => convolve_tile::<W, VECTORS, 1>(block, panel, tile),
+            }
+        }
+        pixels = rest;
+    }
+}
+
+/// A tile, as [`super::dense`] makes it.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "constant bounds, to be unrolled")]
+unsafe fn convolve_tile<W: Words, const VECTORS: usize, const PIXELS: usize>(
+    block: &Block<'_>,
+    panel: &Panel,
+    pixels: &[PixelOffsets],
+) {
+    let Block { weights, integers, .. } = block;
+    let last = pixels.len() - 1;
+    let reach = block.spans.last().map_or(0, |span| span.offset + span.length);
+    unsafe {
+        let inputs: [*const u32; PIXELS] = std::array::from_fn(|i| {
+            let start = pixels[i.min(last)].input;
+            integers[start..start + reach].as_ptr()
+        });
+        let mut sums = [[W::splat(0); VECTORS]; PIXELS];
+        for vector in 0..VECTORS {
+            let start = W::load(weights.starts.as_ptr().add(panel.channel + vector * W::COUNT));
+            for pixel in 0..PIXELS {
+                sums[pixel][vector] = start;
+            }
+        }
+
+        let mut row = weights.words.as_ptr().add(panel.weights);
+        for span in block.spans {
+            let mut from: [*const u32; PIXELS] =
+                std::array::from_fn(|i| inputs[i].add(span.offset));
+            for _ in 0..span.length / UNROLLED {
+                sums = accumulate::<W, VECTORS, PIXELS, UNROLLED>(sums, &from, row);
+                from = from.map(|from| from.add(UNROLLED));
+                row = row.add(UNROLLED * VECTORS * W::COUNT);
+            }
+            for _ in 0..span.length % UNROLLED {
+                sums = accumulate::<W, VECTORS, PIXELS, 1>(sums, &from, row);
+                from = from.map(|from| from.add(1));
+                row = row.add(VECTORS * W::COUNT);
+            }
+        }
+
+        for pixel in 0..PIXELS {
+            let Some(offsets) = pixels.get(pixel) else { break };
+            for vector in 0..VECTORS {
+                let first = vector * W::COUNT;
+                let channel = panel.channel + first;
+                let channels = (panel.channels - first).min(W::COUNT);
+                let output = block.arena.at(offsets.output + channel, channels);
+                let residual =
+                    block.residual.map(|source| source.at(offsets.residual + channel, channels));
+                // Not fused, so that it is the same on every instruction set.
+                let value = sums[pixel][vector]
+                    .to_floats()
+                    .mul(W::Floats::load(weights.steps.as_ptr().add(channel)))
+                    .add(W::Floats::load(weights.bias.as_ptr().add(channel)));
+                finish(value, residual, output, channels, &block.clamp);
+            }
+        }
+    }
+}
+
+/// Adds the products of the next `WORDS` words of every pixel with their weights.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "as in `convolve_tile`")]
+unsafe fn accumulate<W: Words, const VECTORS: usize, const PIXELS: usize, const WORDS: usize>(
+    mut sums: [[W; VECTORS]; PIXELS],
+    from: &[*const u32; PIXELS],
+    weights: *const i32,
+) -> [[W; VECTORS]; PIXELS] {
+    for word in 0..WORDS {
+        unsafe {
+            let weights = weights.add(word * VECTORS * W::COUNT);
+            let row: [W; VECTORS] =
+                std::array::from_fn(|vector| W::load(weights.add(vector * W::COUNT)));
+            for pixel in 0..PIXELS {
+                let input = W::splat(*from[pixel].add(word));
+                for vector in 0..VECTORS {
+                    sums[pixel][vector] = sums[pixel][vector].dot(input, row[vector]);
+                }
+            }
+        }
+    }
+    sums
+}

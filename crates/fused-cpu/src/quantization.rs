@@ -1,0 +1,112 @@
+//! Eight bits for the inputs and weights of convolutions.
+//!
+//! Values between the ends of a range stand for 0 to 255, weights of an output channel for -127 to 127 times a factor
+//! of its own. Products are summed exactly, so results are the same on every instruction set. What a convolution
+//! yields is a float again.
+
+use crate::{CompileError, Graph, Operation, Plan, RunError, ValueId, Workspace, ops::Convolution};
+
+/// The values that a convolution reads; those beyond are taken for the nearest end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ValueRange {
+    /// The smallest value; above 0 is as 0.
+    pub min: f32,
+    /// The largest value; below 0 is as 0.
+    pub max: f32,
+}
+
+/// How values of a range become integers from 0 to 255.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InputScale {
+    /// The difference of two neighbours.
+    pub(crate) step: f32,
+    /// The integer of 0, which padding needs exactly.
+    pub(crate) zero: u8,
+}
+
+impl ValueRange {
+    pub(crate) fn scale(self) -> InputScale {
+        let (min, max) = (self.min.min(0.0), self.max.max(0.0));
+        // A range without values has no steps, but anything must be divided by them.
+        let step = ((max - min) / 255.0).max(f32::MIN_POSITIVE);
+        InputScale { step, zero: (-min / step).round_ties_even() as u8 }
+    }
+}
+
+/// Finds the ranges of values that the convolutions of a network read, by running it on examples.
+#[derive(Debug)]
+pub struct Calibration {
+    /// Yields what every convolution reads.
+    plan: Plan,
+    workspace: Workspace,
+    ranges: Vec<ValueRange>,
+}
+
+impl Calibration {
+    /// Begins with a network, as [`Graph::trace`] or [`Graph::fuse`] left it.
+    ///
+    /// # Errors
+    /// If no convolution can be quantised.
+    pub fn new(graph: &Graph) -> Result<Self, CompileError> {
+        let inputs: Vec<ValueId> =
+            graph.quantizable().map(|at| graph.layers[at].inputs[0]).collect();
+        let mut observed = graph.clone();
+        observed.set_outputs(&inputs)?;
+        let ranges = vec![ValueRange { min: 0.0, max: 0.0 }; inputs.len()];
+        Ok(Self { plan: Plan::from_graph(observed)?, workspace: Workspace::new(), ranges })
+    }
+
+    /// Runs the network on images of shape `[images, height, width, channels]`.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    pub fn observe(&mut self, input: &[f32], shape: [usize; 4]) -> Result<(), RunError> {
+        self.plan.run(&mut self.workspace, input, shape)?;
+        for (at, range) in self.ranges.iter_mut().enumerate() {
+            for value in self.workspace.output(at).0 {
+                range.min = range.min.min(*value);
+                range.max = range.max.max(*value);
+            }
+        }
+        Ok(())
+    }
+
+    /// What [`Graph::quantize`] takes.
+    pub fn ranges(&self) -> &[ValueRange] {
+        &self.ranges
+    }
+}
+
+impl Graph {
+    /// Lets convolutions multiply in eight bits. One range for each that can, in the order of
+    /// [`Graph::layers`] after [`Graph::fuse`]: see [`Calibration`].
+    ///
+    /// # Errors
+    /// If there is another number of them, or one is not finite.
+    pub fn quantize(&mut self, ranges: &[ValueRange]) -> Result<(), CompileError> {
+        let layers: Vec<usize> = self.quantizable().collect();
+        let finite = ranges.iter().all(|range| range.min.is_finite() && range.max.is_finite());
+        if layers.len() != ranges.len() || !finite {
+            return Err(CompileError::Ranges { expected: layers.len(), found: ranges.len() });
+        }
+        for (layer, range) in layers.into_iter().zip(ranges) {
+            self.layers[layer].input_range = Some(*range);
+        }
+        Ok(())
+    }
+
+    /// Positions of the layers that can multiply in eight bits.
+    fn quantizable(&self) -> impl Iterator<Item = usize> + '_ {
+        let can = |operation: &Operation| matches!(operation, Operation::Convolution(convolution) if convolution.is_quantizable());
+        (0..self.layers.len()).filter(move |at| can(&self.layers[*at].operation))
+    }
+}
+
+impl Convolution {
+    /// Whether it can multiply in eight bits: a dense one, whose sums fit 32 bits.
+    fn is_quantizable(&self) -> bool {
+        let most = i32::MAX / (255 * 127);
+        self.groups == 1 && self.weights.len() / self.outputs() < most as usize
+    }
+}
