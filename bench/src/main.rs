@@ -14,7 +14,7 @@ use anyhow::Context;
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use face_ssd::{FaceDetectorConfig, WeightsSource, network::Res10Ssd};
-use fused_cpu::{Graph, Plan, Workspace};
+use fused_cpu::{Calibration, Graph, Plan, Workspace};
 use mask_model::{Backbone, ClassifierCheckpoint, ClassifierNetwork};
 use onnx_export::{Export, ExportOutput};
 use rten_tensor::prelude::*;
@@ -65,6 +65,7 @@ struct ServeArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Engine {
     Fused,
+    FusedInt8,
     Burn,
     Tract,
     Rten,
@@ -92,7 +93,8 @@ type Run = Box<dyn FnMut() -> anyhow::Result<()>>;
 fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global()?;
     let mut run = match args.engine {
-        Engine::Fused => fused(args)?,
+        Engine::Fused => fused(args, false)?,
+        Engine::FusedInt8 => fused(args, true)?,
         Engine::Burn => burn(args, Device::flex())?,
         Engine::Tract => tract(args)?,
         Engine::Rten => rten(args)?,
@@ -137,16 +139,20 @@ fn face_outputs(network: &Res10Ssd, input: Tensor<4>) -> (Tensor<3>, Tensor<3>) 
     (output.box_deltas, output.class_logits)
 }
 
-fn fused(args: &ServeArgs) -> anyhow::Result<Run> {
-    let example = channels_first(args);
-    let plan = match args.network {
-        Network::Backbone => {
-            Plan::compile(&backbone(&Device::flex())?, example, Backbone::feature_maps)?
-        }
-        Network::Face => Plan::compile(&face_network(&Device::flex())?, example, face_outputs)?,
+fn fused(args: &ServeArgs, quantized: bool) -> anyhow::Result<Run> {
+    let (example, device) = (channels_first(args), Device::flex());
+    let mut graph = match args.network {
+        Network::Backbone => Graph::trace(&backbone(&device)?, example, Backbone::feature_maps)?,
+        Network::Face => Graph::trace(&face_network(&device)?, example, face_outputs)?,
     };
     let (values, mut workspace) = (values(args), Workspace::new());
     let shape = [args.batch, args.height, args.width, 3];
+    if quantized {
+        let mut calibration = Calibration::new(&graph)?;
+        calibration.observe(&values, shape)?;
+        graph.quantize(calibration.ranges())?;
+    }
+    let plan = Plan::from_graph(graph)?;
     Ok(Box::new(move || Ok(plan.run(&mut workspace, &values, shape)?)))
 }
 

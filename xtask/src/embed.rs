@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context, ensure};
 use burn::tensor::Device;
 use clap::Args;
-use face_ssd::{WeightsSource, encode_weights, network::Res10Ssd};
+use face_ssd::{FaceCheckpoint, WeightsSource};
 use mask_model::ClassifierCheckpoint;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
@@ -17,10 +17,10 @@ use crate::{files::write_file, progress::print};
 /// manifest.
 #[derive(Debug, Args)]
 pub(crate) struct EmbedArgs {
-    /// The face network's weights, as `train --network face` writes them.
+    /// The face network's weights, as `train --network face` or `calibrate` writes them.
     #[arg(long, value_name = "FILE")]
     face_weights: Option<PathBuf>,
-    /// The classifier, as `train` writes it: a head, or both parts of --unfreeze.
+    /// The classifier, as `train` or `calibrate` writes it: a head, or both parts of --unfreeze.
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
     /// Folder of the models, with their manifest.
@@ -33,8 +33,8 @@ pub(crate) fn run(args: &EmbedArgs) -> anyhow::Result<()> {
     let device = Device::flex();
     let mut files = Vec::new();
     if let Some(path) = &args.face_weights {
-        let (network, priors) = Res10Ssd::load(&path.clone().into(), &device)?;
-        files.push(("res10_ssd.bpk", encode_weights(&network, priors, Precision::F16)?));
+        let checkpoint = FaceCheckpoint::load(&path.clone().into(), &device)?;
+        files.push(("res10_ssd.bpk", checkpoint.to_bytes(Precision::F16)?));
     }
     if let Some(path) = &args.head {
         let imagenet = WeightsSource::Embedded;

@@ -1,6 +1,7 @@
 //! Development tasks of the mask detector: `cargo xtask <TASK>`.
 
 mod bench;
+mod calibrate;
 mod convert;
 mod embed;
 mod evaluate;
@@ -34,6 +35,7 @@ enum Task {
     Preview(train::PreviewArgs),
     Evaluate(evaluate::EvaluateArgs),
     Export(export::ExportArgs),
+    Calibrate(calibrate::CalibrateArgs),
     Embed(embed::EmbedArgs),
     Convert(convert::ConvertArgs),
     /// Measure speed and memory.
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Task::Preview(args) => train::preview(&args),
         Task::Evaluate(args) => evaluate::run(&args),
         Task::Export(args) => export::run(&args),
+        Task::Calibrate(args) => calibrate::run(&args),
         Task::Embed(args) => embed::run(&args),
         Task::Convert(args) => convert::run(&args),
         Task::Bench(task) => bench::run(&task),

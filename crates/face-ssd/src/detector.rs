@@ -7,14 +7,15 @@ use std::{
 };
 
 use burn::tensor::{Device, Tensor};
-use fused_cpu::{Engine, Runner};
+use fused_cpu::{Arithmetic, Calibration, Engine, Graph, Runner, RunnerOptions};
 use geometry::{BoundingBox, ImageSize, PixelRect};
 use image_input::{ImageView, NetworkInput};
 use serde::{Deserialize, Serialize};
 use weights_file::WeightsSource;
 
 use crate::{
-    Detection, FaceSsdError, InputSize, NORMALIZATION, PostprocessConfig, PriorBoxes, PriorLayout,
+    Detection, FaceCheckpoint, FaceSsdError, InputSize, NORMALIZATION, PostprocessConfig,
+    PriorBoxes, PriorLayout,
     network::{Res10Ssd, SsdOutput},
     tiles::{counts, merged, tiles},
 };
@@ -49,6 +50,8 @@ pub struct FaceDetectorConfig {
     pub weights: WeightsSource,
     /// What runs the network. Default: [`Engine::Fused`].
     pub engine: Engine,
+    /// In what the fused plan multiplies. Default: in eight bits, if the weights were calibrated for it.
+    pub arithmetic: Option<Arithmetic>,
 }
 
 impl Default for FaceDetectorConfig {
@@ -61,6 +64,7 @@ impl Default for FaceDetectorConfig {
             max_batch: 8,
             weights: WeightsSource::Embedded,
             engine: Engine::default(),
+            arithmetic: None,
         }
     }
 }
@@ -89,6 +93,26 @@ impl FaceDetectorConfig {
     }
 }
 
+/// An input that the network is recorded with. Any size will do: a plan then runs at every other.
+const EXAMPLE: [usize; 4] = [1, 3, InputSize::MIN_SIDE as usize, InputSize::MIN_SIDE as usize];
+
+/// What of the network's output is wanted.
+fn outputs(network: &Res10Ssd, input: Tensor<4>) -> (Tensor<3>, Tensor<3>) {
+    let SsdOutput { box_deltas, class_logits } = network.forward(input);
+    (box_deltas, class_logits)
+}
+
+impl FaceCheckpoint {
+    /// Begins to look for the ranges that running the network in eight bits takes; it is to observe
+    /// images as they enter it.
+    ///
+    /// # Errors
+    /// If a plan cannot hold the network.
+    pub fn calibration(&self) -> Result<Calibration, FaceSsdError> {
+        Ok(Calibration::new(&Graph::trace(&self.network, EXAMPLE, outputs)?)?)
+    }
+}
+
 /// Finds faces in images. May be shared between threads.
 #[derive(Debug)]
 pub struct FaceDetector {
@@ -106,21 +130,19 @@ impl FaceDetector {
     /// If the weights cannot be used, the input size is out of range, or the network cannot be
     /// prepared for the device.
     pub fn new(config: FaceDetectorConfig, device: &Device) -> Result<Self, FaceSsdError> {
-        let (network, trained) = Res10Ssd::load(&config.weights, device)?;
-        Self::from_network(network, trained, config, device)
+        Self::from_checkpoint(FaceCheckpoint::load(&config.weights, device)?, config, device)
     }
 
-    /// A detector with a network at hand, which lives on `device` and was trained with a layout of
-    /// prior boxes; `config.weights` is not used.
+    /// A detector with a network at hand, which lives on `device`; `config.weights` is not used.
     ///
     /// # Errors
     /// As [`FaceDetector::new`].
-    pub fn from_network(
-        network: Res10Ssd,
-        trained: PriorLayout,
+    pub fn from_checkpoint(
+        checkpoint: FaceCheckpoint,
         config: FaceDetectorConfig,
         device: &Device,
     ) -> Result<Self, FaceSsdError> {
+        let FaceCheckpoint { network, priors: trained, input_ranges } = checkpoint;
         config.input_size.validate()?;
         if let Some(side) = config.tiles.filter(|side| *side < InputSize::MIN_SIDE) {
             return Err(FaceSsdError::TileSize(side));
@@ -129,16 +151,33 @@ impl FaceDetector {
         if !layout.shares_weights(trained) {
             return Err(FaceSsdError::PriorLayout { asked: layout, trained });
         }
-        // Any size will do: a plan then runs at every other.
-        let side = InputSize::MIN_SIDE as usize;
-        let forward = |network: &Res10Ssd, input| {
-            let SsdOutput { box_deltas, class_logits } = network.forward(input);
-            (box_deltas, class_logits)
-        };
         let input_step = network.input_step();
-        let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;
+        let options = RunnerOptions {
+            engine: config.engine,
+            arithmetic: config.arithmetic,
+            input_ranges: input_ranges.as_ref(),
+        };
+        let runner = Runner::new(network, EXAMPLE, outputs, options, device)?;
         let priors = PriorCache::new(layout);
         Ok(Self { config, runner, input_step, priors })
+    }
+
+    /// As [`FaceDetector::from_checkpoint`], of a network that was trained with a layout of prior boxes and
+    /// was not calibrated.
+    ///
+    /// # Errors
+    /// As [`FaceDetector::new`].
+    pub fn from_network(
+        network: Res10Ssd,
+        priors: PriorLayout,
+        config: FaceDetectorConfig,
+        device: &Device,
+    ) -> Result<Self, FaceSsdError> {
+        Self::from_checkpoint(
+            FaceCheckpoint { network, priors, input_ranges: None },
+            config,
+            device,
+        )
     }
 
     /// The settings.

@@ -32,9 +32,9 @@ mod weights;
 
 pub use detector::{Face, FaceDetector, FaceDetectorConfig};
 pub use error::FaceSsdError;
-pub use fused_cpu::Engine;
+pub use fused_cpu::{Arithmetic, Engine};
 pub use input_size::{InputSize, MEAN_BGR, NORMALIZATION};
 pub use postprocess::{Detection, PostprocessConfig};
 pub use priors::{MatchConfig, PriorBox, PriorBoxes, PriorLayout, PriorMatch, VARIANCES};
-pub use weights::{NETWORK_NAME, encode_weights};
+pub use weights::{FaceCheckpoint, NETWORK_NAME, encode_weights};
 pub use weights_file::{Precision, WeightsSource};

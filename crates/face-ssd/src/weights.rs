@@ -1,7 +1,10 @@
 //! The network's weights.
 
 use burn::tensor::Device;
-use weights_file::{Precision, Problem, WeightsError, WeightsSource, encode, named_tensors};
+use fused_cpu::InputRanges;
+use weights_file::{
+    INPUT_RANGES_KEY, Precision, WeightsError, WeightsSource, encode, named_tensors,
+};
 
 use crate::{PriorLayout, network::Res10Ssd};
 
@@ -20,6 +23,17 @@ pub(crate) const PRIORS_KEY: &str = "priors";
 /// A parameter of what the reference's network has not.
 const TOP_DOWN: &str = "top_down.conv.weight";
 
+/// The network with what its users must know: what its weights file holds.
+#[derive(Debug, Clone)]
+pub struct FaceCheckpoint {
+    /// The network.
+    pub network: Res10Ssd,
+    /// The prior boxes that it was trained with.
+    pub priors: PriorLayout,
+    /// What it takes to run it in eight bits, if it was calibrated.
+    pub input_ranges: Option<InputRanges>,
+}
+
 /// The network as the bytes of a weights file.
 ///
 /// # Errors
@@ -29,12 +43,7 @@ pub fn encode_weights(
     priors: PriorLayout,
     precision: Precision,
 ) -> Result<Vec<u8>, WeightsError> {
-    let layout = priors.to_string();
-    let metadata: &[(&str, &str)] = match priors {
-        PriorLayout::Squares => &[(PRIORS_KEY, &layout)],
-        PriorLayout::Corrected | PriorLayout::Caffe => &[],
-    };
-    encode(NETWORK_NAME, metadata, named_tensors(network), precision)
+    FaceCheckpoint { network: network.clone(), priors, input_ranges: None }.to_bytes(precision)
 }
 
 impl Res10Ssd {
@@ -46,17 +55,38 @@ impl Res10Ssd {
         source: &WeightsSource,
         device: &Device,
     ) -> Result<(Self, PriorLayout), WeightsError> {
+        FaceCheckpoint::load(source, device).map(|loaded| (loaded.network, loaded.priors))
+    }
+}
+
+impl FaceCheckpoint {
+    /// Loads the network.
+    ///
+    /// # Errors
+    /// If the weights cannot be read or belong to another network.
+    pub fn load(source: &WeightsSource, device: &Device) -> Result<Self, WeightsError> {
         let file = source.open(NETWORK_NAME, EMBEDDED)?;
-        let priors = match file.optional_metadata(PRIORS_KEY) {
-            None => PriorLayout::Corrected,
-            Some(name) => {
-                name.parse().map_err(|_| file.error(Problem::Metadata(PRIORS_KEY.to_owned())))?
-            }
-        };
-        let mut network = Self::new(priors, device);
+        let priors = file.parsed_metadata(PRIORS_KEY)?.unwrap_or(PriorLayout::Corrected);
+        let input_ranges = file.parsed_metadata(INPUT_RANGES_KEY)?;
+        let mut network = Res10Ssd::new(priors, device);
         if file.shape(TOP_DOWN).is_some() {
             network = network.with_top_down(device);
         }
-        Ok((file.load_into(network)?, priors))
+        Ok(Self { network: file.load_into(network)?, priors, input_ranges })
+    }
+
+    /// The bytes of a weights file.
+    ///
+    /// # Errors
+    /// If the container cannot hold the network.
+    pub fn to_bytes(&self, precision: Precision) -> Result<Vec<u8>, WeightsError> {
+        let layout = self.priors.to_string();
+        let ranges = self.input_ranges.as_ref().map(ToString::to_string);
+        let mut metadata: Vec<(&str, &str)> = match self.priors {
+            PriorLayout::Squares => vec![(PRIORS_KEY, &layout)],
+            PriorLayout::Corrected | PriorLayout::Caffe => Vec::new(),
+        };
+        metadata.extend(ranges.as_deref().map(|ranges| (INPUT_RANGES_KEY, ranges)));
+        encode(NETWORK_NAME, &metadata, named_tensors(&self.network), precision)
     }
 }

@@ -48,6 +48,12 @@ pub enum CompileError {
         /// Ranges given.
         found: usize,
     },
+    /// Eight bits are asked for, and the ranges of values are not known.
+    #[error("cannot run in eight bits: the weights were not calibrated")]
+    NoRanges,
+    /// Eight bits are asked for where no plan runs.
+    #[error("cannot run in eight bits: they are for fused plans on the CPU")]
+    Int8WithoutPlan,
     /// The processor lacks the requested instruction set.
     #[error("this processor does not support {0}")]
     Isa(crate::Isa),

@@ -61,12 +61,15 @@ mod workspace;
 
 pub use activation::{Activation, Clamp};
 #[cfg(feature = "burn")]
-pub use burn::{Engine, Outputs, ParseEngineError, Runner, RunnerError};
+pub use burn::{
+    Arithmetic, Engine, Outputs, ParseArithmeticError, ParseEngineError, Runner, RunnerError,
+    RunnerOptions,
+};
 pub use error::{CompileError, RunError};
 pub use graph::{Graph, Layer, Parameter, Slot, ValueId};
 pub use ops::Operation;
 pub use plan::Plan;
-pub use quantization::{Calibration, ValueRange};
+pub use quantization::{Calibration, InputRanges, ParseRangesError, ValueRange};
 pub use shared_plan::SharedPlan;
 pub use simd::Isa;
 #[cfg(feature = "train")]

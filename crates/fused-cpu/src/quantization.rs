@@ -4,16 +4,57 @@
 //! of its own. Products are summed exactly, so results are the same on every instruction set. What a convolution
 //! yields is a float again.
 
+use std::{fmt, str::FromStr};
+
 use crate::{CompileError, Graph, Operation, Plan, RunError, ValueId, Workspace, ops::Convolution};
 
 /// The values that a convolution reads; those beyond are taken for the nearest end.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ValueRange {
     /// The smallest value; above 0 is as 0.
     pub min: f32,
     /// The largest value; below 0 is as 0.
     pub max: f32,
+}
+
+/// The ranges of a network: one for each convolution that can multiply in eight bits, in the order of
+/// [`Graph::layers`] after [`Graph::fuse`]. As a text, `min:max,min:max` and so on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputRanges(Vec<ValueRange>);
+
+/// A text that holds no ranges.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no ranges of values: `{0}`")]
+pub struct ParseRangesError(String);
+
+impl InputRanges {
+    /// Ranges in the order of their convolutions.
+    pub fn new(ranges: Vec<ValueRange>) -> Self {
+        Self(ranges)
+    }
+}
+
+impl fmt::Display for InputRanges {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, ValueRange { min, max }) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(formatter, "{comma}{min}:{max}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for InputRanges {
+    type Err = ParseRangesError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let range = |text: &str| {
+            let (min, max) = text.split_once(':')?;
+            Some(ValueRange { min: min.parse().ok()?, max: max.parse().ok()? })
+        };
+        let ranges = text.split(',').map(|text| range(text).ok_or(text));
+        ranges.collect::<Result<_, _>>().map(Self).map_err(|text| ParseRangesError(text.to_owned()))
+    }
 }
 
 /// How values of a range become integers from 0 to 255.
@@ -73,18 +114,18 @@ impl Calibration {
     }
 
     /// What [`Graph::quantize`] takes.
-    pub fn ranges(&self) -> &[ValueRange] {
-        &self.ranges
+    pub fn ranges(&self) -> InputRanges {
+        InputRanges(self.ranges.clone())
     }
 }
 
 impl Graph {
-    /// Lets convolutions multiply in eight bits. One range for each that can, in the order of
-    /// [`Graph::layers`] after [`Graph::fuse`]: see [`Calibration`].
+    /// Lets convolutions of a fused graph multiply in eight bits; see [`Calibration`].
     ///
     /// # Errors
-    /// If there is another number of them, or one is not finite.
-    pub fn quantize(&mut self, ranges: &[ValueRange]) -> Result<(), CompileError> {
+    /// If there is another number of ranges, or one is not finite.
+    pub fn quantize(&mut self, ranges: &InputRanges) -> Result<(), CompileError> {
+        let InputRanges(ranges) = ranges;
         let layers: Vec<usize> = self.quantizable().collect();
         let finite = ranges.iter().all(|range| range.min.is_finite() && range.max.is_finite());
         if layers.len() != ranges.len() || !finite {

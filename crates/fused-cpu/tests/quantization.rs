@@ -5,8 +5,8 @@
 mod naive;
 
 use fused_cpu::{
-    Activation, Calibration, Clamp, CompileError, Graph, Isa, Operation, Plan, ValueId, ValueRange,
-    Workspace, ops::Convolution,
+    Activation, Calibration, Clamp, CompileError, Graph, InputRanges, Isa, Operation, Plan,
+    ValueId, ValueRange, Workspace, ops::Convolution,
 };
 use naive::{Map, WindowOf, input, noise};
 use proptest::prelude::*;
@@ -100,7 +100,7 @@ proptest! {
         let value = graph.activate(value, Activation::Clamp(clamp)).unwrap();
         graph.set_outputs(&[value]).unwrap();
         graph.fuse();
-        graph.quantize(&[range]).unwrap();
+        graph.quantize(&InputRanges::new(vec![range])).unwrap();
 
         let rounded = input.each(|_, value| round_input(value, range));
         let bias: Vec<f64> = convolution.bias.iter().copied().map(f64::from).collect();
@@ -138,7 +138,7 @@ proptest! {
         calibration.observe(&values, [images, height, width, inputs]).unwrap();
         let exact = run(&Plan::from_graph(graph.clone()).unwrap(), &input);
         let mut quantized = graph;
-        quantized.quantize(calibration.ranges()).unwrap();
+        quantized.quantize(&calibration.ranges()).unwrap();
 
         let mut first: Option<Vec<f32>> = None;
         for isa in Isa::available() {
@@ -169,7 +169,7 @@ fn values_beyond_the_range_and_those_that_are_none_are_taken_for_its_ends() {
     let mut graph = Graph::new(1);
     let value = graph.add(Operation::Convolution(convolution), &[ValueId::INPUT]).unwrap();
     graph.set_outputs(&[value]).unwrap();
-    graph.quantize(&[ValueRange { min: -1.0, max: 1.0 }]).unwrap();
+    graph.quantize(&InputRanges::new(vec![ValueRange { min: -1.0, max: 1.0 }])).unwrap();
     for isa in Isa::available() {
         let plan = Plan::from_graph_for(isa, graph.clone()).unwrap();
         let mut workspace = Workspace::new();
@@ -197,8 +197,13 @@ fn ranges_that_are_not_the_networks_are_refused() {
     let range = ValueRange { min: 0.0, max: 1.0 };
     let infinite = ValueRange { max: f32::INFINITY, ..range };
     for wrong in [&[][..], &[range], &[range; 3], &[range, infinite]] {
-        let refused = graph.quantize(wrong);
+        let refused = graph.quantize(&InputRanges::new(wrong.to_vec()));
         assert!(matches!(refused, Err(CompileError::Ranges { expected: 2, .. })), "{refused:?}");
     }
-    graph.quantize(&[range; 2]).unwrap();
+    let right = InputRanges::new(vec![range, ValueRange { min: -0.1, max: 1e-7 }]);
+    graph.quantize(&right).unwrap();
+    assert_eq!(right.to_string().parse(), Ok(right));
+    for text in ["", "1", "1:2,", "a:2", "1:2;3:4"] {
+        assert!(text.parse::<InputRanges>().is_err(), "{text}");
+    }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use annotations::Form;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use image_input::DecodeOptions;
-use mask_detector::{DeviceChoice, Engine, FaceDetectorConfig, InputSize, LabelText, PriorLayout};
+use mask_detector::{
+    Arithmetic, DeviceChoice, Engine, FaceDetectorConfig, InputSize, LabelText, PriorLayout,
+};
 
 use crate::{
     serve::{self, ServeArgs},
@@ -176,6 +178,11 @@ pub(crate) struct DetectorArgs {
     /// What runs the networks on the CPU: fused, or burn for Burn's own backend, which is slower.
     #[arg(long, value_name = "ENGINE", default_value_t = Engine::default())]
     pub(crate) engine: Engine,
+
+    /// In what the networks multiply on the CPU: f32, or int8 for integers of eight bits, which is
+    /// faster [default: int8 where the weights are calibrated for it, as the built-in ones are].
+    #[arg(long, value_name = "PRECISION")]
+    pub(crate) precision: Option<Arithmetic>,
 
     /// Threads on the CPU [default: all cores]. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

@@ -53,7 +53,9 @@ pub(crate) fn config(args: &DetectorArgs) -> MaskDetectorConfig {
     config.faces.tiles = args.tiles;
     config.faces.weights = WeightsSource::from(args.face_weights.as_deref());
     config.faces.engine = args.engine;
+    config.faces.arithmetic = args.precision;
     config.masks.head = WeightsSource::from(args.head.as_deref());
     config.masks.engine = args.engine;
+    config.masks.arithmetic = args.precision;
     config
 }

@@ -1,6 +1,6 @@
 //! Building a detector from settings that have defaults.
 
-use face_ssd::{Engine, FaceDetectorConfig, InputSize, WeightsSource};
+use face_ssd::{Arithmetic, Engine, FaceDetectorConfig, InputSize, WeightsSource};
 use mask_model::MaskClassifierConfig;
 
 use crate::{DetectError, DeviceChoice, MaskDetector, MaskDetectorConfig};
@@ -74,6 +74,15 @@ impl MaskDetectorBuilder {
     pub fn engine(mut self, engine: Engine) -> Self {
         self.config.faces.engine = engine;
         self.config.masks.engine = engine;
+        self
+    }
+
+    /// In what both networks multiply on the CPU. Default: in eight bits, if their weights were calibrated
+    /// for it.
+    #[must_use]
+    pub fn arithmetic(mut self, arithmetic: Arithmetic) -> Self {
+        self.config.faces.arithmetic = Some(arithmetic);
+        self.config.masks.arithmetic = Some(arithmetic);
         self
     }
 

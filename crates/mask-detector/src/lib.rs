@@ -39,8 +39,8 @@ pub use detector::{MaskDetector, MaskDetectorConfig};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
 pub use error::DetectError;
 pub use face_ssd::{
-    Engine, Face, FaceDetectorConfig, FaceSsdError, InputSize, PostprocessConfig, PriorLayout,
-    WeightsSource,
+    Arithmetic, Engine, Face, FaceDetectorConfig, FaceSsdError, InputSize, PostprocessConfig,
+    PriorLayout, WeightsSource,
 };
 pub use geometry::{BoundingBox, ImageSize, PixelRect};
 pub use image_input::{DecodeError, DecodeOptions, ImageView, PixelFormat, ViewError};

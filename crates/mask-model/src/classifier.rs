@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use fused_cpu::{Engine, Runner};
+use fused_cpu::{Arithmetic, Calibration, Engine, Graph, Runner, RunnerOptions};
 use geometry::{Crop, PixelRect};
 use image_input::{ImageView, NetworkInput};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ pub struct MaskClassifierConfig {
     pub max_batch: usize,
     /// What runs the networks. Default: [`Engine::Fused`].
     pub engine: Engine,
+    /// In what the fused plan multiplies. Default: in eight bits, if the weights were calibrated for it.
+    pub arithmetic: Option<Arithmetic>,
 }
 
 impl Default for MaskClassifierConfig {
@@ -40,7 +42,23 @@ impl Default for MaskClassifierConfig {
             backbone: WeightsSource::Embedded,
             max_batch: 8,
             engine: Engine::default(),
+            arithmetic: None,
         }
+    }
+}
+
+/// An input that the network is recorded with.
+const EXAMPLE: [usize; 4] = [1, 3, INPUT_SIZE as usize, INPUT_SIZE as usize];
+
+impl ClassifierCheckpoint {
+    /// Begins to look for the ranges that running the network in eight bits takes; it is to observe
+    /// crops as they enter it.
+    ///
+    /// # Errors
+    /// If a plan cannot hold the network.
+    pub fn calibration(&self) -> Result<Calibration, MaskModelError> {
+        let forward = ClassifierNetwork::forward;
+        Ok(Calibration::new(&Graph::trace(&self.network, EXAMPLE, forward)?)?)
     }
 }
 
@@ -74,10 +92,14 @@ impl MaskClassifier {
         device: &Device,
     ) -> Result<Self, MaskModelError> {
         let Labels { classes, crop, .. } = checkpoint.labels.clone();
-        let network = checkpoint.calibrated();
-        let side = INPUT_SIZE as usize;
-        let forward = ClassifierNetwork::forward;
-        let runner = Runner::new(network, [1, 3, side, side], forward, config.engine, device)?;
+        let input_ranges = checkpoint.input_ranges.clone();
+        let options = RunnerOptions {
+            engine: config.engine,
+            arithmetic: config.arithmetic,
+            input_ranges: input_ranges.as_ref(),
+        };
+        let (network, forward) = (checkpoint.calibrated(), ClassifierNetwork::forward);
+        let runner = Runner::new(network, EXAMPLE, forward, options, device)?;
         let crop = Crop { margin: config.margin.unwrap_or(crop.margin), ..crop };
         Ok(Self { runner, classes: classes.into(), crop, max_batch: config.max_batch.max(1) })
     }

@@ -1,7 +1,7 @@
 //! The frozen backbone alone, for those who train a head over it.
 
 use burn::tensor::{Device, Tensor};
-use fused_cpu::{Engine, Runner};
+use fused_cpu::{Engine, Runner, RunnerOptions};
 use image_input::NetworkInput;
 use weights_file::WeightsSource;
 
@@ -25,7 +25,8 @@ impl FeatureExtractor {
     ) -> Result<Self, MaskModelError> {
         let backbone = Backbone::load(backbone, device)?;
         let side = INPUT_SIZE as usize;
-        let runner = Runner::new(backbone, [1, 3, side, side], Backbone::forward, engine, device)?;
+        let options = RunnerOptions { engine, ..RunnerOptions::default() };
+        let runner = Runner::new(backbone, [1, 3, side, side], Backbone::forward, options, device)?;
         Ok(Self { runner })
     }
 

@@ -36,7 +36,7 @@ pub use classifier::{MaskClassifier, MaskClassifierConfig};
 pub use detection_schema::argmax;
 pub use error::MaskModelError;
 pub use features::FeatureExtractor;
-pub use fused_cpu::Engine;
+pub use fused_cpu::{Arithmetic, Engine};
 pub use geometry::Crop;
 pub use head::{HEAD_NAME, HeadCheckpoint, Labels, MaskHead, MaskHeadConfig};
 pub use network::{CLASSIFIER_NAME, ClassifierCheckpoint, ClassifierNetwork};

@@ -4,8 +4,10 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor, activation::softmax},
 };
+use fused_cpu::InputRanges;
 use weights_file::{
-    Precision, Problem, WeightsError, WeightsFile, WeightsSource, encode, named_tensors,
+    INPUT_RANGES_KEY, Precision, Problem, WeightsError, WeightsFile, WeightsSource, encode,
+    named_tensors,
 };
 
 use crate::{Backbone, HeadCheckpoint, Labels, MaskHead, MaskHeadConfig, head::borrowed};
@@ -42,6 +44,8 @@ pub struct ClassifierCheckpoint {
     pub network: ClassifierNetwork,
     /// What its outputs mean.
     pub labels: Labels,
+    /// What it takes to run it in eight bits, if it was calibrated.
+    pub input_ranges: Option<InputRanges>,
 }
 
 impl ClassifierCheckpoint {
@@ -60,7 +64,8 @@ impl ClassifierCheckpoint {
         match HeadCheckpoint::load(head, device) {
             Ok(HeadCheckpoint { layers, labels }) => {
                 let backbone = Backbone::load(backbone, device)?;
-                Ok(Self { network: ClassifierNetwork { backbone, head: layers }, labels })
+                let network = ClassifierNetwork { backbone, head: layers };
+                Ok(Self { network, labels, input_ranges: None })
             }
             Err(WeightsError { problem: Problem::OtherNetwork { found, .. }, .. })
                 if found == CLASSIFIER_NAME =>
@@ -92,7 +97,8 @@ impl ClassifierCheckpoint {
         let head = MaskHeadConfig { hidden, ..MaskHeadConfig::new(labels.classes.len()) };
         let network =
             ClassifierNetwork { backbone: Backbone::new(device), head: head.init(device) };
-        Ok(Self { network: weights.load_into(network)?, labels })
+        let input_ranges = weights.parsed_metadata(INPUT_RANGES_KEY)?;
+        Ok(Self { network: weights.load_into(network)?, labels, input_ranges })
     }
 
     /// The bytes of a weights file that holds both parts.
@@ -100,7 +106,9 @@ impl ClassifierCheckpoint {
     /// # Errors
     /// If the container cannot hold the parameters.
     pub fn to_bytes(&self, precision: Precision) -> Result<Vec<u8>, WeightsError> {
-        let metadata = self.labels.metadata();
+        let mut metadata = self.labels.metadata();
+        let ranges = self.input_ranges.as_ref().map(ToString::to_string);
+        metadata.extend(ranges.map(|ranges| (INPUT_RANGES_KEY, ranges)));
         encode(CLASSIFIER_NAME, &borrowed(&metadata), named_tensors(&self.network), precision)
     }
 
@@ -130,11 +138,12 @@ mod tests {
             crop: Crop { margin: 0.2, square: true },
             temperature: 0.7,
         };
-        let saved = ClassifierCheckpoint { network, labels: labels.clone() };
+        let input_ranges = Some("0:1,-0.5:2".parse().unwrap());
+        let saved = ClassifierCheckpoint { network, labels: labels.clone(), input_ranges };
         let file = WeightsSource::from(saved.to_bytes(Precision::F32).unwrap());
         let absent = WeightsSource::File("absent.bpk".into());
         let read = ClassifierCheckpoint::load(&absent, &file, &device).unwrap();
-        assert_eq!(read.labels, labels);
+        assert_eq!((read.labels, read.input_ranges), (labels, saved.input_ranges.clone()));
         assert_eq!(named_tensors(&read.network), named_tensors(&saved.network));
         // A head's reader says what the file is.
         let refused = HeadCheckpoint::load(&file, &device).unwrap_err().to_string();

@@ -214,7 +214,8 @@ impl CropImages {
     ) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
         let (classes, crop) = (self.classes.clone(), self.settings.data.crop());
         let labels = Labels { classes, crop, temperature: 1.0 };
-        let checkpoint = ClassifierCheckpoint { network: network.clone(), labels };
+        let checkpoint =
+            ClassifierCheckpoint { network: network.clone(), labels, input_ranges: None };
         let config = MaskClassifierConfig::default();
         let classifier = MaskClassifier::from_checkpoint(checkpoint, config, &self.device)
             .map_err(TrainError::task)?;

@@ -34,6 +34,10 @@ pub use write::{NamedTensor, Precision, encode, named_tensors};
 /// Version of the metadata written beside the tensors; a file of another version is refused.
 pub const FORMAT_VERSION: &str = "1";
 
+/// Metadata key of the ranges of values that networks' convolutions read, which running them in eight
+/// bits takes.
+pub const INPUT_RANGES_KEY: &str = "input_ranges";
+
 /// Metadata key of the network's name.
 const NETWORK_KEY: &str = "network";
 

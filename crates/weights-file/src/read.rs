@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
+    str::FromStr,
 };
 
 use burn::{
@@ -76,6 +77,15 @@ impl WeightsFile {
     /// The metadata entry `key`, or `None` if the file has none.
     pub fn optional_metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
+    }
+
+    /// The metadata entry `key` as what it is the text of, or `None` if the file has none.
+    ///
+    /// # Errors
+    /// If the text is that of something else.
+    pub fn parsed_metadata<T: FromStr>(&self, key: &str) -> Result<Option<T>, WeightsError> {
+        let damaged = |_| self.error(Problem::Metadata(key.to_owned()));
+        self.optional_metadata(key).map(|text| text.parse().map_err(damaged)).transpose()
     }
 
     /// The shape of the parameter `name`, if the file has it.

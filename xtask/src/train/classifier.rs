@@ -53,7 +53,7 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let labels = labels.calibrated(&mut validation);
     let doubtful = task.source().doubtful(&validation);
     write_file(&output.join("doubtful.txt"), doubtful.as_bytes())?;
-    let network = ClassifierCheckpoint { network: fitted.module, labels };
+    let network = ClassifierCheckpoint { network: fitted.module, labels, input_ranges: None };
     let bytes = network.to_bytes(Precision::F32)?;
     let written = (FILE, bytes.as_slice());
     files.write_results(
@@ -74,7 +74,8 @@ struct KeptClassifier {
 impl Network<ClassifierNetwork> for KeptClassifier {
     fn to_bytes(&self, network: &ClassifierNetwork) -> anyhow::Result<Vec<u8>> {
         let labels = self.labels.clone();
-        let checkpoint = ClassifierCheckpoint { network: network.clone(), labels };
+        let checkpoint =
+            ClassifierCheckpoint { network: network.clone(), labels, input_ranges: None };
         Ok(checkpoint.to_bytes(Precision::F32)?)
     }
 

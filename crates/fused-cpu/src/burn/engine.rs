@@ -48,3 +48,40 @@ impl FromStr for Engine {
         }
     }
 }
+
+/// In what the convolutions of a plan multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum Arithmetic {
+    /// 32-bit floats.
+    F32,
+    /// Integers of eight bits, for networks whose [`InputRanges`](crate::InputRanges) are known.
+    Int8,
+}
+
+/// A text that names no arithmetic.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid precision `{0}`; valid are f32 and int8")]
+pub struct ParseArithmeticError(String);
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+impl FromStr for Arithmetic {
+    type Err = ParseArithmeticError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "int8" => Ok(Self::Int8),
+            _ => Err(ParseArithmeticError(text.to_owned())),
+        }
+    }
+}

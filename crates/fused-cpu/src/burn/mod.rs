@@ -10,9 +10,9 @@ mod training;
 
 use burn::{module::Module, tensor::Tensor};
 
-pub use engine::{Engine, ParseEngineError};
+pub use engine::{Arithmetic, Engine, ParseArithmeticError, ParseEngineError};
 pub use outputs::Outputs;
-pub use runner::{Runner, RunnerError};
+pub use runner::{Runner, RunnerError, RunnerOptions};
 
 use crate::{CompileError, Graph, Isa, Plan};
 

@@ -7,8 +7,8 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
-use super::{Engine, Outputs};
-use crate::{CompileError, Plan, RunError, SharedPlan};
+use super::{Arithmetic, Engine, Outputs};
+use crate::{CompileError, Graph, InputRanges, Plan, RunError, SharedPlan};
 
 /// Why a network could not run.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,17 @@ pub enum RunnerError {
     /// The output could not be read back from the device.
     #[error("cannot read the network's output: {0}")]
     Output(String),
+}
+
+/// How a network is to run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunnerOptions<'a> {
+    /// What runs it.
+    pub engine: Engine,
+    /// In what a plan multiplies. None: in eight bits, if there are ranges for it.
+    pub arithmetic: Option<Arithmetic>,
+    /// The network's ranges, if they are known.
+    pub input_ranges: Option<&'a InputRanges>,
 }
 
 /// A loaded network, ready to run. May be shared between threads.
@@ -35,19 +46,33 @@ impl<N: Module, O: Outputs> Runner<N, O> {
     /// `network` must live. `example` is an input shape to record it with.
     ///
     /// # Errors
-    /// If a plan cannot hold the network.
+    /// If a plan cannot hold the network, the ranges are another network's, or eight bits are asked for where there
+    /// are no ranges or no plan.
     pub fn new(
         network: N,
         example: [usize; 4],
         forward: fn(&N, Tensor<4>) -> O,
-        engine: Engine,
+        options: RunnerOptions<'_>,
         device: &Device,
     ) -> Result<Self, CompileError> {
-        Ok(Self(if engine.uses_plan(device) {
-            Kind::Plan(SharedPlan::new(Plan::compile(&network, example, forward)?))
-        } else {
-            Kind::Burn { network: Box::new(network), forward, device: device.clone() }
-        }))
+        let RunnerOptions { engine, arithmetic, input_ranges } = options;
+        if !engine.uses_plan(device) {
+            if arithmetic == Some(Arithmetic::Int8) {
+                return Err(CompileError::Int8WithoutPlan);
+            }
+            return Ok(Self(Kind::Burn {
+                network: Box::new(network),
+                forward,
+                device: device.clone(),
+            }));
+        }
+        let mut graph = Graph::trace(&network, example, forward)?;
+        match (arithmetic, input_ranges) {
+            (Some(Arithmetic::F32), _) | (None, None) => {}
+            (_, Some(ranges)) => graph.quantize(ranges)?,
+            (Some(Arithmetic::Int8), None) => return Err(CompileError::NoRanges),
+        }
+        Ok(Self(Kind::Plan(SharedPlan::new(Plan::from_graph(graph)?))))
     }
 
     /// Runs the network on values of shape `[batch, height, width, channels]`; each output's values,
