@@ -80,9 +80,11 @@ pub(crate) enum Records {
 )]
 pub(crate) async fn detect(
     State(service): State<Service>,
-    wanted: Wanted,
+    wanted: Result<Wanted, Problem>,
     taken: Taken,
 ) -> Result<Response, Problem> {
+    // Refused when the body has been read: the connection is then good for the next request.
+    let wanted = wanted?;
     let most = service.config.limits.images;
     let mut uploads = body::images(&taken.headers, taken.body.clone(), most).await?;
     let _fetched = fetch(&service, &mut uploads, &taken).await?;

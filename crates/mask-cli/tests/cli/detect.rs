@@ -261,7 +261,10 @@ fn results_do_not_depend_on_threads_or_batches() {
 fn both_engines_find_the_same_faces() {
     let run = |engine: &str| {
         let images = [example("astronaut.jpg"), example("astronaut_masked.jpg")];
-        let output = mask_cli().args(["detect", "--engine", engine]).args(images).output();
+        let output = mask_cli()
+            .args(["detect", "--precision", "f32", "--engine", engine])
+            .args(images)
+            .output();
         records(&output.unwrap())
     };
     let (fused, burn) = (run("fused"), run("burn"));
