@@ -10,7 +10,7 @@ import sys
 import time
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--engine", choices=["onnxruntime", "opencv", "tensorflow", "gemm"], required=True)
+parser.add_argument("--engine", choices=["onnxruntime", "onnxruntime-int8", "opencv", "tensorflow", "gemm"], required=True)
 parser.add_argument("--network", choices=["backbone", "face"], required=True)
 parser.add_argument("--onnx", required=True)
 parser.add_argument("--models", required=True, help="folder of the unpacked wheel")
@@ -34,14 +34,40 @@ def values(*shape):
     return ((np.arange(count) * 7919 % 255) / 127.5 - 1).astype(np.float32).reshape(shape)
 
 
-def onnxruntime():
+def onnxruntime(path=args.onnx):
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = args.threads
-    session = ort.InferenceSession(args.onnx, options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     feed = {session.get_inputs()[0].name: values(args.batch, 3, args.height, args.width)}
     return lambda: session.run(None, feed)
+
+
+def onnxruntime_int8():
+    """The network quantised as onnxruntime's documentation says: in QDQ form, activations as unsigned bytes, weights
+    as signed ones with a scale for each channel."""
+    import tempfile
+
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Images(CalibrationDataReader):
+        def __init__(self):
+            import onnx
+
+            name = onnx.load(args.onnx).graph.input[0].name
+            self.feeds = iter([{name: values(1, 3, args.height, args.width)}])
+
+        def get_next(self):
+            return next(self.feeds, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared, quantized = f"{folder}/prepared.onnx", f"{folder}/quantized.onnx"
+        quant_pre_process(args.onnx, prepared, skip_symbolic_shape=True)
+        types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+        quantize_static(prepared, quantized, Images(), per_channel=True, **types)
+        return onnxruntime(quantized)
 
 
 def opencv():
@@ -86,7 +112,14 @@ def gemm():
     return lambda: a @ b
 
 
-run = {"onnxruntime": onnxruntime, "opencv": opencv, "tensorflow": tensorflow, "gemm": gemm}[args.engine]()
+engines = {
+    "onnxruntime": onnxruntime,
+    "onnxruntime-int8": onnxruntime_int8,
+    "opencv": opencv,
+    "tensorflow": tensorflow,
+    "gemm": gemm,
+}
+run = engines[args.engine]()
 start = time.perf_counter()
 run()
 print("ready", (time.perf_counter() - start) * 1e3, flush=True)

@@ -65,9 +65,11 @@ const RUNS: usize = 6;
 /// would share the cores with whoever comes next.
 const PAUSE: Duration = Duration::from_millis(150);
 
-const ENGINES: [Engine; 7] = [
+const ENGINES: [Engine; 9] = [
     Engine::Rust("fused"),
     Engine::Python("onnxruntime"),
+    Engine::Rust("fused-int8"),
+    Engine::Python("onnxruntime-int8"),
     Engine::Python("opencv"),
     Engine::Python("tensorflow"),
     Engine::Rust("rten"),
