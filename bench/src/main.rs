@@ -150,7 +150,7 @@ fn fused(args: &ServeArgs, quantized: bool) -> anyhow::Result<Run> {
     if quantized {
         let mut calibration = Calibration::new(&graph)?;
         calibration.observe(&values, shape)?;
-        graph.quantize(calibration.ranges())?;
+        graph.quantize(&calibration.ranges())?;
     }
     let plan = Plan::from_graph(graph)?;
     Ok(Box::new(move || Ok(plan.run(&mut workspace, &values, shape)?)))

@@ -247,6 +247,11 @@ impl StepRun<'_> {
         most.min(work / LEAST_WORK).max(1)
     }
 
+    /// Threads that share this image.
+    pub(crate) fn threads(&self) -> usize {
+        self.team.map_or(1, Team::threads)
+    }
+
     /// Runs tasks on the threads that share this image.
     pub(crate) fn parallel(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
         match self.team {

@@ -100,9 +100,9 @@ impl Dense {
         let reads = self.inputs * window.stride[0] * window.stride[1];
         // Tasks divide what is larger, so that it is read by one of them: the weights by their
         // panels, or the pixels.
-        let by_panels = weights.weights.as_slice().len() > pixels * reads;
-        let work = pixels * values * self.outputs;
-        let division = Division::new(step, pixels, reads, work, weights.panels(), by_panels);
+        let by_panels = weights.weights.as_slice().len() > pixels * (reads + self.outputs);
+        let wanted = step.wanted_tasks(pixels * values * self.outputs);
+        let division = Division::new(wanted, pixels, reads, weights.panels(), by_panels);
 
         step.parallel(division.tasks(), |task| {
             let (pixels, panels) = (division.pixels(task), division.panels(task));
@@ -158,17 +158,15 @@ impl Division {
     /// Most output pixels that one task computes.
     pub(super) const MOST_PIXELS: usize = 392;
 
-    /// `reads` is how many floats of the input there are for an output pixel, `work` how many
-    /// multiplications all are. With `by_panels`, tasks divide the panels before the pixels.
+    /// `wanted` is how many tasks are wanted, `reads` how many floats of the input there are for an
+    /// output pixel. With `by_panels`, tasks divide the panels before the pixels.
     pub(super) fn new(
-        step: &StepRun<'_>,
+        wanted: usize,
         pixels: usize,
         reads: usize,
-        work: usize,
         panels: usize,
         by_panels: bool,
     ) -> Self {
-        let wanted = step.wanted_tasks(work);
         let shares = if by_panels { wanted.min(panels) } else { 1 };
         let block = (TASK_FLOATS / reads)
             .min(pixels.div_ceil(wanted.div_ceil(shares)))
@@ -438,15 +436,11 @@ unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
 
         for pixel in 0..PIXELS {
             let Some(offsets) = pixels.get(pixel) else { break };
-            for vector in 0..VECTORS {
-                let first = vector * V::COUNT;
-                let channels = (panel.channels - first).min(V::COUNT);
-                let output = block.arena.at(offsets.output + panel.channel + first, channels);
-                let residual = block
-                    .residual
-                    .map(|source| source.at(offsets.residual + panel.channel + first, channels));
-                finish(sums[pixel][vector], residual, output, channels, &block.clamp);
-            }
+            let output = block.arena.at(offsets.output + panel.channel, panel.channels);
+            let residual = block
+                .residual
+                .map(|source| source.at(offsets.residual + panel.channel, panel.channels));
+            finish(sums[pixel], residual, output, panel.channels, &block.clamp);
         }
     }
 }
@@ -475,23 +469,27 @@ unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const 
     sums
 }
 
-/// Adds the residual, clamps and stores the first `channels` lanes.
+/// Adds the residual, clamps and stores the first `channels` sums of a pixel.
 #[inline(always)]
-pub(super) unsafe fn finish<V: Lanes>(
-    sum: V,
+#[allow(clippy::needless_range_loop, reason = "as in `convolve_tile`")]
+pub(super) unsafe fn finish<V: Lanes, const VECTORS: usize>(
+    sums: [V; VECTORS],
     residual: Option<*const f32>,
     output: *mut f32,
     channels: usize,
     clamp: &Clamp,
 ) {
     unsafe {
-        if channels == V::COUNT {
-            let sum = residual.map_or(sum, |residual| sum.add(V::load(residual)));
-            clamp.apply(sum).store(output);
-        } else {
+        for vector in 0..VECTORS {
+            let (first, sum) = (vector * V::COUNT, sums[vector]);
+            if first + V::COUNT <= channels {
+                let sum = residual.map_or(sum, |residual| sum.add(V::load(residual.add(first))));
+                clamp.apply(sum).store(output.add(first));
+                continue;
+            }
             let mut lanes = [0.0; MAX_LANES];
             sum.store(lanes.as_mut_ptr());
-            for (channel, lane) in lanes[..channels].iter().enumerate() {
+            for (channel, lane) in (first..channels).zip(lanes) {
                 let sum = lane + residual.map_or(0.0, |residual| *residual.add(channel));
                 *output.add(channel) = clamp.apply(sum);
             }

@@ -26,6 +26,10 @@ use crate::{
 const UNROLLED: usize = 2;
 /// A multiplication of floats takes as long as so many of bytes.
 const SPEED: usize = 2;
+/// Tasks per thread.
+const TASKS_PER_THREAD: usize = 2;
+/// Channels of the images that networks begin with.
+const IMAGE_CHANNELS: usize = 3;
 
 thread_local! {
     /// What a task reads, as integers.
@@ -125,8 +129,11 @@ impl Kernel for QuantizedDense {
         let work = output.floats() * self.inputs * window.kernel[0] * window.kernel[1] / SPEED;
         let reads = self.inputs * window.stride[0] * window.stride[1];
         let pixels = output.height * output.width;
-        let by_panels = weights.words.len() > pixels * reads / 2;
-        let division = Division::new(step, pixels, reads, work, weights.panels.len(), by_panels);
+        let by_panels = weights.words.len() > pixels * (reads + output.channels);
+        // Tasks that share pixels all turn them into integers, and those that share rows these.
+        let most = step.threads() * if by_panels { 1 } else { TASKS_PER_THREAD };
+        let wanted = step.wanted_tasks(work).min(most);
+        let division = Division::new(wanted, pixels, reads, weights.panels.len(), by_panels);
         step.parallel(division.tasks(), |task| {
             let (pixels, panels) = (division.pixels(task), division.panels(task));
             INTEGERS.with_borrow_mut(|integers| self.task(step, pixels, panels, integers));
@@ -253,31 +260,65 @@ unsafe fn quantize<W: Words>(task: &mut Quantize<'_>) {
     let Quantize { source, region, input, words, integers } = task;
     let values = size_of::<u32>() / size_of::<W::Value>();
     let (view, columns) = (&region.view, &region.columns);
-    let whole = *words * values == view.channels && view.pixel == view.channels;
-    // Pixels without gaps are one run of floats.
-    let (runs, length) =
-        if whole { (1, columns.len() * view.channels) } else { (columns.len(), view.channels) };
-    let words = columns.len() * *words / runs;
-    let mut to = integers.chunks_exact_mut(words);
-    for row in region.rows.clone() {
-        for (run, to) in (0..runs).zip(&mut to) {
-            let start = view.at(row, columns.start + run);
-            // Safety: the source is checked for all floats; words have as many values.
-            unsafe {
-                let from = std::slice::from_raw_parts(source.at(start, length), length);
-                let to = std::slice::from_raw_parts_mut(to.as_mut_ptr().cast::<W::Value>(), length);
-                integers_of(from, to, *input);
+    let (channels, side_by_side) = (view.channels, view.pixel == view.channels);
+    for (row, to) in region.rows.clone().zip(integers.chunks_exact_mut(columns.len() * *words)) {
+        // Safety: the source is checked for all floats, and the words have room for as many values.
+        unsafe {
+            let fills_words = *words * values == channels;
+            if side_by_side && (fills_words || channels == IMAGE_CHANNELS) {
+                let count = columns.len() * channels;
+                let from = source.at(view.at(row, columns.start), count);
+                let to = to.as_mut_ptr().cast::<W::Value>();
+                integers_of(from, to, count, *input);
+                if !fills_words {
+                    spread(to, columns.len(), *words * values);
+                }
+                continue;
+            }
+            for (column, to) in columns.clone().zip(to.chunks_exact_mut(*words)) {
+                let from = source.at(view.at(row, column), channels);
+                integers_of(from, to.as_mut_ptr().cast::<W::Value>(), channels, *input);
             }
         }
     }
 }
 
-/// The nearest integers; a plain loop, which the compiler turns into vectors.
+/// Moves pixels of [`IMAGE_CHANNELS`] values that lie side by side apart, `width` values from one to the
+/// next.
+///
+/// # Safety
+/// There must be room for them.
 #[inline(always)]
-fn integers_of<V: InputValue>(from: &[f32], to: &mut [V], input: InputScale) {
+unsafe fn spread<V: InputValue>(values: *mut V, pixels: usize, width: usize) {
+    // The last one first, so that none is overwritten before it has moved.
+    for pixel in (0..pixels).rev() {
+        // Safety: the caller's duty.
+        unsafe {
+            let from = values.add(pixel * IMAGE_CHANNELS).cast::<[V; IMAGE_CHANNELS]>();
+            let to = values.add(pixel * width).cast::<[V; IMAGE_CHANNELS]>();
+            to.write_unaligned(from.read_unaligned());
+        }
+    }
+}
+
+/// The nearest integers; a plain loop, which the compiler turns into vectors.
+///
+/// # Safety
+/// There must be so many floats, and room for as many values.
+#[inline(always)]
+unsafe fn integers_of<V: InputValue>(
+    from: *const f32,
+    to: *mut V,
+    count: usize,
+    input: InputScale,
+) {
     /// Added, it leaves an integer in the lowest bits.
     const ROUND: f32 = 8_388_608.0;
     let (factor, zero) = (input.step.recip(), f32::from(input.zero));
+    // Safety: the caller's duty.
+    let (from, to) = unsafe {
+        (std::slice::from_raw_parts(from, count), std::slice::from_raw_parts_mut(to, count))
+    };
     for (to, from) in to.iter_mut().zip(from) {
         let value = from * factor + zero;
         let value = if value > 0.0 { value } else { 0.0 };
@@ -382,22 +423,23 @@ unsafe fn convolve_tile<W: Words, const VECTORS: usize, const PIXELS: usize>(
             }
         }
 
+        let load = |from: &[f32]| -> [W::Floats; VECTORS] {
+            let from = from.as_ptr().add(panel.channel);
+            std::array::from_fn(|vector| W::Floats::load(from.add(vector * W::COUNT)))
+        };
+        let (steps, bias) = (load(&weights.steps), load(&weights.bias));
         for pixel in 0..PIXELS {
             let Some(offsets) = pixels.get(pixel) else { break };
-            for vector in 0..VECTORS {
-                let first = vector * W::COUNT;
-                let channel = panel.channel + first;
-                let channels = (panel.channels - first).min(W::COUNT);
-                let output = block.arena.at(offsets.output + channel, channels);
-                let residual =
-                    block.residual.map(|source| source.at(offsets.residual + channel, channels));
-                // Not fused, so that it is the same on every instruction set.
-                let value = sums[pixel][vector]
-                    .to_floats()
-                    .mul(W::Floats::load(weights.steps.as_ptr().add(channel)))
-                    .add(W::Floats::load(weights.bias.as_ptr().add(channel)));
-                finish(value, residual, output, channels, &block.clamp);
-            }
+            let output = block.arena.at(offsets.output + panel.channel, panel.channels);
+            let residual = block
+                .residual
+                .map(|source| source.at(offsets.residual + panel.channel, panel.channels));
+            let sums = sums[pixel];
+            // Not fused, so that it is the same on every instruction set.
+            let values: [W::Floats; VECTORS] = std::array::from_fn(|vector| {
+                sums[vector].to_floats().mul(steps[vector]).add(bias[vector])
+            });
+            finish(values, residual, output, panel.channels, &block.clamp);
         }
     }
 }
