@@ -37,9 +37,9 @@ pub enum FaceSsdError {
     #[error(transparent)]
     Image(#[from] ViewError),
     /// The network could not be compiled for the CPU.
-    #[error("cannot prepare the face network for the CPU: {0}")]
+    #[error("cannot prepare the face network for the CPU")]
     Compile(#[from] CompileError),
     /// The network could not run.
-    #[error("the face network cannot run: {0}")]
+    #[error("the face network cannot run")]
     Run(#[from] RunnerError),
 }

@@ -2,6 +2,7 @@
 //! on every instruction set.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[allow(dead_code, reason = "of tests/operations.rs, too")]
 mod naive;
 
 use fused_cpu::{

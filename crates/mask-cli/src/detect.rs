@@ -74,7 +74,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         config.faces.postprocess.score_threshold =
             TrackerConfig::from_confidence(min_confidence).doubtful;
     }
-    let detector = MaskDetector::new(config, &open.device)?;
+    let detector = networks::load(&args.detector, config, &open)?;
     let load = loading.elapsed();
     let work = ImageWork {
         detector: &detector,

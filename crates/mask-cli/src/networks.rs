@@ -3,7 +3,10 @@
 use std::fmt::Display;
 
 use anyhow::Context;
-use mask_detector::{MaskDetectorConfig, OpenDevice, WeightsSource};
+use mask_detector::{
+    Arithmetic, DetectError, FaceSsdError, MaskDetector, MaskDetectorConfig, MaskModelError,
+    OpenDevice, WeightsSource,
+};
 
 use crate::args::DetectorArgs;
 
@@ -58,4 +61,29 @@ pub(crate) fn config(args: &DetectorArgs) -> MaskDetectorConfig {
     config.masks.engine = args.engine;
     config.masks.arithmetic = args.precision;
     config
+}
+
+/// Loads the networks.
+///
+/// # Errors
+/// If their weights cannot be used, or not as the arguments want it.
+pub(crate) fn load(
+    args: &DetectorArgs,
+    config: MaskDetectorConfig,
+    open: &OpenDevice,
+) -> anyhow::Result<MaskDetector> {
+    MaskDetector::new(config, &open.device).map_err(|error| {
+        let unprepared = matches!(
+            error,
+            DetectError::Faces(FaceSsdError::Compile(_))
+                | DetectError::Masks(MaskModelError::Compile(_))
+        );
+        let error = anyhow::Error::from(error);
+        match args.precision {
+            Some(Arithmetic::Int8) if unprepared => anyhow::anyhow!(
+                "{error:#}; leave --precision out, or see cargo xtask calibrate --help"
+            ),
+            _ => error,
+        }
+    })
 }

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use image_input::DecodeOptions;
-use mask_detector::{Annotator, MaskDetector};
+use mask_detector::Annotator;
 use mask_server::{Cameras, Limits, Server, ServerConfig, Tls};
 use mask_track::TrackerConfig;
 use tracing_subscriber::{
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Requests say from which confidence on faces are reported, and a blurred image counts all.
     let tracker = TrackerConfig::from_confidence(args.detector.min_confidence);
     networks.faces.postprocess.score_threshold = tracker.doubtful;
-    let detector = Arc::new(MaskDetector::new(networks, &open.device)?);
+    let detector = Arc::new(networks::load(&args.detector, networks, &open)?);
     let (annotator, remedy) = font::choose(Annotator::new(detector.classes())?, None)?;
     if let Some(remedy) = remedy {
         report(&remedy);

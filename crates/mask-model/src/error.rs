@@ -15,9 +15,9 @@ pub enum MaskModelError {
     #[error(transparent)]
     Image(#[from] ViewError),
     /// The network could not be compiled for the CPU.
-    #[error("cannot prepare the classifier for the CPU: {0}")]
+    #[error("cannot prepare the classifier for the CPU")]
     Compile(#[from] CompileError),
     /// The network could not run.
-    #[error("the classifier cannot run: {0}")]
+    #[error("the classifier cannot run")]
     Run(#[from] RunnerError),
 }

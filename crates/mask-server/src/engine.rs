@@ -6,7 +6,9 @@
 
 use std::{
     collections::VecDeque,
+    error::Error,
     ffi::OsStr,
+    iter,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -221,7 +223,9 @@ fn run_batch(detector: &MaskDetector, mut batch: Vec<Decoded>) {
             }
         }
         Err(error) => {
-            tracing::error!("the networks failed: {error}");
+            let reasons = iter::successors(Some(&error as &dyn Error), |error| (*error).source());
+            let reasons: Vec<String> = reasons.map(ToString::to_string).collect();
+            tracing::error!("the networks failed: {}", reasons.join(": "));
             batch.into_iter().for_each(|decoded| drop(decoded.answer.send(Err(Problem::failed()))));
         }
     }

@@ -18,7 +18,6 @@ use std::{
 };
 
 use anyhow::Context;
-use mask_detector::MaskDetector;
 use mask_track::TrackerConfig;
 
 use crate::{format::output_failed, interrupt::Interrupt, networks};
@@ -50,7 +49,7 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     config.faces.max_batch = 1;
     // What may not begin a track may continue one.
     config.faces.postprocess.score_threshold = tracker.doubtful;
-    let detector = MaskDetector::new(config, &open.device)?;
+    let detector = networks::load(&args.detector, config, &open)?;
     let default_format = (!io::stdout().is_terminal()).then_some(StreamFormat::Ndjson);
     let format = args.format.or(default_format);
     let printer = format.map(|format| FramePrinter::new(format, detector.classes(), io::stdout()));

@@ -181,6 +181,15 @@ fn weights_that_do_not_fit_are_named() {
         assert!(errors.contains(path.to_str().unwrap()) && errors.contains(reason), "{errors}");
         assert_eq!(errors.lines().count(), 1);
     }
+    // Eight bits take calibrated weights, and a plan.
+    let head = head.to_str().unwrap();
+    for arguments in [["--head", head], ["--engine", "burn"]] {
+        let int8 = ["detect", "--precision", "int8"];
+        let output = mask_cli().args(int8).args(arguments).arg(fixture("rgb.png")).output();
+        let (errors, status) = (stderr(output.as_ref().unwrap()), output.unwrap().status.code());
+        assert_eq!((status, errors.lines().count()), (Some(2), 1), "{errors}");
+        assert!(errors.contains("eight bits") && errors.contains("xtask calibrate"), "{errors}");
+    }
     // Files of the reference, of other priors and of two classes, work.
     let output = mask_cli()
         .arg("detect")

@@ -282,6 +282,31 @@ fn both_engines_find_the_same_faces() {
 }
 
 #[test]
+fn eight_bits_find_the_faces_that_floats_find() {
+    let run = |precision: &[&str]| {
+        let images =
+            [example("astronaut.jpg"), example("astronaut_masked.jpg"), fixture("rgb.png")];
+        let cpu = ["detect", "--device", "cpu"];
+        records(&mask_cli().args(cpu).args(precision).args(images).output().unwrap())
+    };
+    let (int8, f32) = (run(&["--precision", "int8"]), run(&["--precision", "f32"]));
+    // The built-in networks are calibrated.
+    assert_eq!(run(&[]), int8);
+    assert_ne!(int8, f32);
+    for (int8, f32) in int8.iter().zip(&f32) {
+        assert_eq!(labels(int8), labels(f32));
+        let side = |record: &serde_json::Value, side: &str| {
+            record.pointer(&format!("/faces/0/box/{side}")).unwrap().as_f64().unwrap()
+        };
+        let width = side(f32, "x_max") - side(f32, "x_min");
+        for edge in ["x_min", "y_min", "x_max", "y_max"] {
+            let apart = (side(int8, edge) - side(f32, edge)).abs();
+            assert!(apart < 0.05 * width, "{edge}: {apart} of {width}");
+        }
+    }
+}
+
+#[test]
 fn a_closed_pipe_ends_quietly() {
     let mut child = mask_cli()
         .arg("detect")
