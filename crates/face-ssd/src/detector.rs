@@ -57,7 +57,7 @@ pub struct FaceDetectorConfig {
 impl Default for FaceDetectorConfig {
     fn default() -> Self {
         Self {
-            input_size: InputSize::LongSide(496),
+            input_size: InputSize::LongSide(640),
             prior_layout: None,
             postprocess: PostprocessConfig::default(),
             tiles: None,

@@ -6,6 +6,8 @@
 
 use std::{fmt, str::FromStr};
 
+use rayon::prelude::*;
+
 use crate::{CompileError, Graph, Operation, Plan, RunError, ValueId, Workspace, ops::Convolution};
 
 /// The values that a convolution reads; those beyond are taken for the nearest end.
@@ -76,12 +78,15 @@ impl ValueRange {
 }
 
 /// Finds the ranges of values that the convolutions of a network read, by running it on examples.
+///
+/// Of rare values far from all others a range holds as many as cost least: it is the one with the smallest mean
+/// square of what rounding and the range's ends change.
 #[derive(Debug)]
 pub struct Calibration {
     /// Yields what every convolution reads.
     plan: Plan,
     workspace: Workspace,
-    ranges: Vec<ValueRange>,
+    histograms: Vec<Histogram>,
 }
 
 impl Calibration {
@@ -94,8 +99,8 @@ impl Calibration {
             graph.quantizable().map(|at| graph.layers[at].inputs[0]).collect();
         let mut observed = graph.clone();
         observed.set_outputs(&inputs)?;
-        let ranges = vec![ValueRange { min: 0.0, max: 0.0 }; inputs.len()];
-        Ok(Self { plan: Plan::from_graph(observed)?, workspace: Workspace::new(), ranges })
+        let histograms = vec![Histogram::default(); inputs.len()];
+        Ok(Self { plan: Plan::from_graph(observed)?, workspace: Workspace::new(), histograms })
     }
 
     /// Runs the network on images of shape `[images, height, width, channels]`.
@@ -104,18 +109,88 @@ impl Calibration {
     /// As [`Plan::run`].
     pub fn observe(&mut self, input: &[f32], shape: [usize; 4]) -> Result<(), RunError> {
         self.plan.run(&mut self.workspace, input, shape)?;
-        for (at, range) in self.ranges.iter_mut().enumerate() {
-            for value in self.workspace.output(at).0 {
-                range.min = range.min.min(*value);
-                range.max = range.max.max(*value);
-            }
-        }
+        let workspace = &self.workspace;
+        let histograms = self.histograms.par_iter_mut().enumerate();
+        histograms.for_each(|(at, histogram)| histogram.add(workspace.output(at).0));
         Ok(())
     }
 
     /// What [`Graph::quantize`] takes.
     pub fn ranges(&self) -> InputRanges {
-        InputRanges(self.ranges.clone())
+        InputRanges(self.histograms.par_iter().map(Histogram::best_range).collect())
+    }
+}
+
+/// How often values were seen, from the smallest to the largest.
+#[derive(Debug, Clone)]
+struct Histogram {
+    seen: ValueRange,
+    /// Of values from `-BINS / 2 * width` on; the first above 0 is in the middle.
+    counts: Vec<u64>,
+    /// Values of a bin are less than this apart.
+    width: f32,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        let seen = ValueRange { min: 0.0, max: 0.0 };
+        Self { seen, counts: vec![0; Self::BINS], width: f32::MIN_POSITIVE * Self::BINS as f32 }
+    }
+}
+
+impl Histogram {
+    const BINS: usize = 1 << 13;
+    /// Parts of the whole range that are tried.
+    const PARTS: u32 = 100;
+
+    fn add(&mut self, values: &[f32]) {
+        let values = || values.iter().copied().filter(|value| value.is_finite());
+        let seen = &mut self.seen;
+        for value in values() {
+            *seen = ValueRange { min: seen.min.min(value), max: seen.max.max(value) };
+        }
+        let most = seen.max.max(-seen.min);
+        while most >= self.width * (Self::BINS / 2) as f32 {
+            self.widen();
+        }
+        let factor = self.width.recip();
+        for value in values() {
+            let bin = (value * factor).floor() as isize + (Self::BINS / 2) as isize;
+            self.counts[bin.clamp(0, Self::BINS as isize - 1) as usize] += 1;
+        }
+    }
+
+    /// Lets bins hold twice the range.
+    fn widen(&mut self) {
+        let mut counts = vec![0; Self::BINS];
+        for (bin, count) in self.counts.iter().enumerate() {
+            counts[Self::BINS / 4 + bin / 2] += count;
+        }
+        (self.counts, self.width) = (counts, 2.0 * self.width);
+    }
+
+    fn best_range(&self) -> ValueRange {
+        let part = |part: u32| {
+            let part = part as f32 / Self::PARTS as f32;
+            ValueRange { min: part * self.seen.min, max: part * self.seen.max }
+        };
+        let ranges = (1..=Self::PARTS).rev().map(part);
+        ranges.min_by(|a, b| self.error(*a).total_cmp(&self.error(*b))).unwrap_or(self.seen)
+    }
+
+    /// The sum of the squares by which values change.
+    fn error(&self, range: ValueRange) -> f64 {
+        let (min, max) = (f64::from(range.min), f64::from(range.max));
+        // Rounding changes a value by up to half a step, all changes being as frequent.
+        let rounding = ((max - min) / 255.0).powi(2) / 12.0;
+        let bins = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        bins.map(|(bin, count)| {
+            let middle = bin as f64 + 0.5 - (Self::BINS / 2) as f64;
+            let value = middle * f64::from(self.width);
+            let beyond = (min - value).max(value - max).max(0.0);
+            *count as f64 * (rounding + beyond * beyond)
+        })
+        .sum()
     }
 }
 
