@@ -34,8 +34,8 @@ pub struct Face {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FaceDetectorConfig {
-    /// Size at which images enter the network. Default: a long side of 496 pixels, where precision
-    /// hardly rises any more and time does (docs/performance.md has the table).
+    /// Size at which images enter the network. Default: a long side of 640 pixels; larger ones find few
+    /// more faces in more time (docs/performance.md has the table).
     pub input_size: InputSize,
     /// The prior boxes. Default: those that the weights were trained with.
     pub prior_layout: Option<PriorLayout>,

@@ -6,6 +6,8 @@
 //! held with their channels innermost from end to end; weights are packed once. [`Plan::run`] needs
 //! nothing of Burn.
 //!
+//! A [`Calibration`] finds what it takes to multiply in eight bits instead of floats.
+//!
 //! With the feature `train`, a `TrainingPlan` also yields the gradients of parameters.
 //!
 //! [Burn]: https://burn.dev

@@ -66,10 +66,10 @@ impl Team {
     }
 
     /// Leads threads of the current pool, so that `threads` share the work.
-    pub(crate) fn lead<T: Send>(threads: usize, work: impl FnOnce(&Self) -> T + Send) -> T {
+    pub(crate) fn lead<T>(threads: usize, work: impl FnOnce(&Self) -> T) -> T {
         let team = Self::new(threads);
-        // Enters the pool, once a run: as many threads work as it has, whoever asks them to.
-        rayon::scope(|scope| {
+        // The calling thread works itself: to hand all over to the pool would cost two wake-ups more.
+        rayon::in_place_scope(|scope| {
             for _ in 1..threads {
                 scope.spawn(|_| team.help());
             }

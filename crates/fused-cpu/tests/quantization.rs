@@ -191,6 +191,33 @@ fn values_beyond_the_range_and_those_that_are_none_are_taken_for_its_ends() {
 }
 
 #[test]
+fn a_range_leaves_out_a_few_values_far_from_all_others_and_nothing_else() {
+    let window = (&WindowOf::same(1)).into();
+    let convolution =
+        Convolution { weights: vec![1.0], bias: vec![0.0], inputs: 1, groups: 1, window };
+    let mut graph = Graph::new(1);
+    let value = graph.add(Operation::Convolution(convolution), &[ValueId::INPUT]).unwrap();
+    graph.set_outputs(&[value]).unwrap();
+    let max = |far: &[f32]| {
+        let mut calibration = Calibration::new(&graph).unwrap();
+        // Evenly from 0 to 1, in two parts of which the second is larger; NaN counts for nothing.
+        for part in [0..50_000, 50_000..100_000] {
+            let mut values: Vec<f32> = part.map(|at| at as f32 / 1e5).collect();
+            values.push(f32::NAN);
+            values.extend(far);
+            calibration.observe(&values, [1, 1, values.len(), 1]).unwrap();
+        }
+        let text = calibration.ranges().to_string();
+        let (min, max) = text.split_once(':').unwrap();
+        assert_eq!(min.parse::<f32>().unwrap().abs(), 0.0);
+        max.parse::<f32>().unwrap()
+    };
+    assert!((0.98..=1.0).contains(&max(&[])), "{}", max(&[]));
+    // Of a range r the squares are 1e5 / 12 (r / 255)^2 + 2 (x - r)^2, smallest at r = x / (1 + 0.064).
+    assert!((1.8..=1.96).contains(&max(&[2.0])), "{}", max(&[2.0]));
+}
+
+#[test]
 fn ranges_that_are_not_the_networks_are_refused() {
     let first = Convolution {
         weights: vec![1.0; 4],

@@ -1,6 +1,7 @@
 //! End-to-end runs of the tasks on small made-up images.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod calibrate;
 mod data_sets;
 mod embed;
 mod evaluate;
