@@ -195,7 +195,7 @@ fn weights_that_do_not_fit_are_named() {
         .arg("detect")
         .arg(fixture("rgb.png"))
         .arg("--head")
-        .arg(&head)
+        .arg(head)
         .arg("--face-weights")
         .arg(&faces)
         .output()
