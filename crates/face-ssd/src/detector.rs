@@ -50,7 +50,8 @@ pub struct FaceDetectorConfig {
     pub weights: WeightsSource,
     /// What runs the network. Default: [`Engine::Fused`].
     pub engine: Engine,
-    /// In what the fused plan multiplies. Default: in eight bits, if the weights were calibrated for it.
+    /// In what the fused plan multiplies. Default: in eight bits, if the weights were calibrated
+    /// for it and the processor is faster so.
     pub arithmetic: Option<Arithmetic>,
 }
 

@@ -24,7 +24,8 @@ fn round_weights(weights: &[f32], channels: usize) -> Vec<f64> {
     let each = weights.len() / channels;
     let round = |weights: &[f32]| {
         let step = weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs())) / 127.0;
-        let round = |weight: &f32| f64::from((weight / step).round()) * f64::from(step);
+        let round =
+            |weight: &f32| f64::from((weight * step.recip()).round_ties_even()) * f64::from(step);
         weights.iter().map(round).collect::<Vec<_>>()
     };
     weights.chunks(each).flat_map(round).collect()

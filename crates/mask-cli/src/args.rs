@@ -179,8 +179,8 @@ pub(crate) struct DetectorArgs {
     #[arg(long, value_name = "ENGINE", default_value_t = Engine::default())]
     pub(crate) engine: Engine,
 
-    /// In what the networks multiply on the CPU: f32, or int8 for integers of eight bits, which is
-    /// faster [default: int8 where the weights are calibrated for it, as the built-in ones are].
+    /// In what the networks multiply on the CPU: f32, or int8 for integers of eight bits [default: int8
+    /// where the weights are calibrated for it, as the built-in ones are, and the processor is faster so].
     #[arg(long, value_name = "PRECISION")]
     pub(crate) precision: Option<Arithmetic>,
 

@@ -78,7 +78,7 @@ impl MaskDetectorBuilder {
     }
 
     /// In what both networks multiply on the CPU. Default: in eight bits, if their weights were calibrated
-    /// for it.
+    /// for it and the processor is faster so.
     #[must_use]
     pub fn arithmetic(mut self, arithmetic: Arithmetic) -> Self {
         self.config.faces.arithmetic = Some(arithmetic);

@@ -30,7 +30,8 @@ pub struct MaskClassifierConfig {
     pub max_batch: usize,
     /// What runs the networks. Default: [`Engine::Fused`].
     pub engine: Engine,
-    /// In what the fused plan multiplies. Default: in eight bits, if the weights were calibrated for it.
+    /// In what the fused plan multiplies. Default: in eight bits, if the weights were calibrated
+    /// for it and the processor is faster so.
     pub arithmetic: Option<Arithmetic>,
 }
 

@@ -8,7 +8,7 @@ use burn::{
 };
 
 use super::{Arithmetic, Engine, Outputs};
-use crate::{CompileError, Graph, InputRanges, Plan, RunError, SharedPlan};
+use crate::{CompileError, Graph, InputRanges, Isa, Plan, RunError, SharedPlan};
 
 /// Why a network could not run.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,8 @@ pub enum RunnerError {
 pub struct RunnerOptions<'a> {
     /// What runs it.
     pub engine: Engine,
-    /// In what a plan multiplies. None: in eight bits, if there are ranges for it.
+    /// In what a plan multiplies. None: in eight bits, if there are ranges for it and the processor is faster so
+    /// ([`Isa::multiplies_bytes`]).
     pub arithmetic: Option<Arithmetic>,
     /// The network's ranges, if they are known.
     pub input_ranges: Option<&'a InputRanges>,
@@ -68,9 +69,10 @@ impl<N: Module, O: Outputs> Runner<N, O> {
         }
         let mut graph = Graph::trace(&network, example, forward)?;
         match (arithmetic, input_ranges) {
-            (Some(Arithmetic::F32), _) | (None, None) => {}
-            (_, Some(ranges)) => graph.quantize(ranges)?,
             (Some(Arithmetic::Int8), None) => return Err(CompileError::NoRanges),
+            (Some(Arithmetic::Int8), Some(ranges)) => graph.quantize(ranges)?,
+            (None, Some(ranges)) if Isa::best().multiplies_bytes() => graph.quantize(ranges)?,
+            (Some(Arithmetic::F32) | None, _) => {}
         }
         Ok(Self(Kind::Plan(SharedPlan::new(Plan::from_graph(graph)?))))
     }

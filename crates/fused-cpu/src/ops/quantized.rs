@@ -87,14 +87,16 @@ impl QuantizedDense {
                 let weights = &weights[channel * taps * inputs..(channel + 1) * taps * inputs];
                 let most = weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs()));
                 let step = (most / 127.0).max(f32::MIN_POSITIVE);
-                let mut sum = 0;
-                for (at, weight) in weights.iter().enumerate() {
-                    let (of, tap) = (at / taps, at % taps);
-                    let weight = (weight / step).round() as i32;
-                    sum += weight;
-                    let part = (weight as u32 & (u32::MAX >> (32 - bits))) << (of % values * bits);
-                    let word = panel.weights + (tap * words + of / values) * row + lane;
-                    packed.words[word] |= part.cast_signed();
+                let (mut sum, factor) = (0, step.recip());
+                for (of, taps) in weights.chunks_exact(taps).enumerate() {
+                    let (first, shift) =
+                        (panel.weights + of / values * row + lane, of % values * bits);
+                    for (tap, weight) in taps.iter().enumerate() {
+                        let weight = (weight * factor).round_ties_even() as i32;
+                        sum += weight;
+                        let part = (weight as u32 & (u32::MAX >> (32 - bits))) << shift;
+                        packed.words[first + tap * words * row] |= part.cast_signed();
+                    }
                 }
                 packed.starts[channel] = -sum * (i32::from(input.zero) - offset);
                 packed.steps[channel] = step * input.step;

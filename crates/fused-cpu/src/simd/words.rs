@@ -69,6 +69,9 @@ pub(crate) enum WordIsa {
     /// AVX-512 VNNI: bytes.
     #[cfg(target_arch = "x86_64")]
     Vnni,
+    /// AVX-VNNI: bytes, in vectors of AVX2.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
     /// AVX2: halves, because its product of bytes can overflow.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -103,6 +106,10 @@ impl WordIsa {
             #[cfg(target_arch = "x86_64")]
             crate::Isa::Avx512 if is_x86_feature_detected!("avx512vnni") => Self::Vnni,
             #[cfg(target_arch = "x86_64")]
+            crate::Isa::Avx512 | crate::Isa::Avx2 if is_x86_feature_detected!("avxvnni") => {
+                Self::AvxVnni
+            }
+            #[cfg(target_arch = "x86_64")]
             crate::Isa::Avx512 | crate::Isa::Avx2 if is_x86_feature_detected!("avx2") => Self::Avx2,
             #[cfg(target_arch = "aarch64")]
             crate::Isa::Neon if std::arch::is_aarch64_feature_detected!("dotprod") => Self::DotProd,
@@ -122,6 +129,8 @@ impl WordIsa {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Vnni => of::<x86::Vnni>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => of::<x86::AvxVnni>(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => of::<x86::Avx2>(),
             #[cfg(target_arch = "aarch64")]
@@ -146,6 +155,11 @@ macro_rules! dispatch_words {
                 unsafe { $generic::<$crate::simd::words::x86::Vnni>($argument) }
             }
             #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,avxvnni")]
+            unsafe fn avx_vnni($argument: $type) {
+                unsafe { $generic::<$crate::simd::words::x86::AvxVnni>($argument) }
+            }
+            #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             unsafe fn avx2($argument: $type) {
                 unsafe { $generic::<$crate::simd::words::x86::Avx2>($argument) }
@@ -165,6 +179,8 @@ macro_rules! dispatch_words {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
                     WordIsa::Vnni => vnni($argument),
+                    #[cfg(target_arch = "x86_64")]
+                    WordIsa::AvxVnni => avx_vnni($argument),
                     #[cfg(target_arch = "x86_64")]
                     WordIsa::Avx2 => avx2($argument),
                     #[cfg(target_arch = "aarch64")]
@@ -217,32 +233,44 @@ pub(crate) mod x86 {
         }
     }
 
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx2(__m256i);
+    macro_rules! words_of_256_bits {
+        ($name:ident, $value:ty, $dot:expr) => {
+            #[derive(Clone, Copy)]
+            pub(crate) struct $name(__m256i);
 
-    impl Words for Avx2 {
-        const COUNT: usize = 8;
-        const REGISTERS: usize = 16;
-        type Value = i16;
-        type Floats = __m256;
+            impl Words for $name {
+                const COUNT: usize = 8;
+                const REGISTERS: usize = 16;
+                type Value = $value;
+                type Floats = __m256;
 
-        #[inline(always)]
-        unsafe fn splat(word: u32) -> Self {
-            unsafe { Self(_mm256_set1_epi32(word.cast_signed())) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const i32) -> Self {
-            unsafe { Self(_mm256_loadu_si256(from.cast())) }
-        }
-        #[inline(always)]
-        unsafe fn dot(self, values: Self, weights: Self) -> Self {
-            unsafe { Self(_mm256_add_epi32(self.0, _mm256_madd_epi16(values.0, weights.0))) }
-        }
-        #[inline(always)]
-        unsafe fn to_floats(self) -> __m256 {
-            unsafe { _mm256_cvtepi32_ps(self.0) }
-        }
+                #[inline(always)]
+                unsafe fn splat(word: u32) -> Self {
+                    unsafe { Self(_mm256_set1_epi32(word.cast_signed())) }
+                }
+                #[inline(always)]
+                unsafe fn load(from: *const i32) -> Self {
+                    unsafe { Self(_mm256_loadu_si256(from.cast())) }
+                }
+                #[inline(always)]
+                unsafe fn dot(self, values: Self, weights: Self) -> Self {
+                    unsafe { Self($dot(self.0, values.0, weights.0)) }
+                }
+                #[inline(always)]
+                unsafe fn to_floats(self) -> __m256 {
+                    unsafe { _mm256_cvtepi32_ps(self.0) }
+                }
+            }
+        };
     }
+
+    #[inline(always)]
+    unsafe fn add_products_of_halves(sum: __m256i, values: __m256i, weights: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(values, weights)) }
+    }
+
+    words_of_256_bits!(AvxVnni, u8, _mm256_dpbusd_avx_epi32);
+    words_of_256_bits!(Avx2, i16, add_products_of_halves);
 }
 
 #[cfg(target_arch = "aarch64")]

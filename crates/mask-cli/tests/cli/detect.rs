@@ -290,8 +290,9 @@ fn eight_bits_find_the_faces_that_floats_find() {
         records(&mask_cli().args(cpu).args(precision).args(images).output().unwrap())
     };
     let (int8, f32) = (run(&["--precision", "int8"]), run(&["--precision", "f32"]));
-    // The built-in networks are calibrated.
-    assert_eq!(run(&[]), int8);
+    // The default is what the processor is faster in.
+    let default = run(&[]);
+    assert!(default == int8 || default == f32);
     assert_ne!(int8, f32);
     for (int8, f32) in int8.iter().zip(&f32) {
         assert_eq!(labels(int8), labels(f32));
