@@ -138,6 +138,9 @@ impl Kernel for QuantizedDense {
         let division = Division::new(wanted, pixels, reads, weights.panels.len(), by_panels);
         step.parallel(division.tasks(), |task| {
             let (pixels, panels) = (division.pixels(task), division.panels(task));
+            if panels.is_empty() {
+                return;
+            }
             INTEGERS.with_borrow_mut(|integers| self.task(step, pixels, panels, integers));
         });
     }
@@ -200,8 +203,8 @@ impl QuantizedDense {
         // Safety: as above, and no two tasks share a pixel's panel.
         unsafe {
             convolve(self.isa, &block);
-            let channels = Panel::channels(&self.weights.panels[panels]);
-            if step.has_curve() && !channels.is_empty() {
+            if step.has_curve() {
+                let channels = Panel::channels(&self.weights.panels[panels]);
                 for offsets in block.pixels {
                     let start = offsets.output + channels.start;
                     step.finish(step.arena.slice(start, channels.len()), channels.start);
