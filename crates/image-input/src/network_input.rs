@@ -7,7 +7,7 @@ use fast_image_resize::{
 };
 use geometry::{ImageSize, PixelRect};
 
-use crate::{ImageView, PixelFormat, ViewError};
+use crate::{ImageView, ViewError};
 
 /// How 8-bit colours become a network's numbers: `value / divisor - offset`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +67,7 @@ impl NetworkInput {
         let resized = resize(&image, rect, self.size)?;
         let Normalization { bgr, divisor, offset } = self.normalization;
         // The network's first channel is the image's first one, or its last.
-        let swapped = bgr != (image.format() == PixelFormat::Bgr);
+        let swapped = bgr != image.is_blue_first();
         self.values.reserve(3 * resized.pixels().len());
         self.values.extend(resized.pixels().iter().flat_map(|pixel| {
             let [first, green, last] = pixel.0.map(|value| f32::from(value) / divisor);
@@ -132,6 +132,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::PixelFormat;
 
     const MEAN: Normalization =
         Normalization { bgr: true, divisor: 1.0, offset: [104.0, 177.0, 123.0] };
@@ -189,10 +190,11 @@ mod tests {
 
             let rect = PixelRect { x, y, width: w, height: h };
             type Bytes = fn(&image::Rgb<u8>) -> Vec<u8>;
-            let formats: [(PixelFormat, Bytes); 3] = [
+            let formats: [(PixelFormat, Bytes); 4] = [
                 (PixelFormat::Rgb, |p| p.0.to_vec()),
                 (PixelFormat::Bgr, |p| p.0.iter().rev().copied().collect()),
                 (PixelFormat::Rgba, |p| p.0.iter().copied().chain([9]).collect()),
+                (PixelFormat::Bgra, |p| p.0.iter().rev().copied().chain([9]).collect()),
             ];
             for (format, bytes) in formats {
                 let mut data = Vec::new();

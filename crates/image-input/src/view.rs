@@ -15,6 +15,8 @@ pub enum PixelFormat {
     Bgr,
     /// Red, green, blue, alpha. Alpha is ignored: colours under transparent pixels count.
     Rgba,
+    /// Blue, green, red, alpha, which is ignored.
+    Bgra,
     /// A single grey value.
     Grey,
 }
@@ -24,7 +26,7 @@ impl PixelFormat {
     pub fn bytes(self) -> usize {
         match self {
             Self::Rgb | Self::Bgr => 3,
-            Self::Rgba => 4,
+            Self::Rgba | Self::Bgra => 4,
             Self::Grey => 1,
         }
     }
@@ -127,6 +129,11 @@ impl<'a> ImageView<'a> {
         self.format
     }
 
+    /// Whether blue comes before red.
+    pub(crate) fn is_blue_first(&self) -> bool {
+        matches!(self.format, PixelFormat::Bgr | PixelFormat::Bgra)
+    }
+
     /// The pixels of a rectangle inside the image, three bytes each, without gaps; blue first if the
     /// image has it so. Copies what is not like that already.
     pub(crate) fn three_channels(&self, rect: PixelRect) -> Cow<'a, [u8]> {
@@ -141,7 +148,7 @@ impl<'a> ImageView<'a> {
             let bytes = &self.data[start(y)..start(y) + row];
             match self.format {
                 PixelFormat::Rgb | PixelFormat::Bgr => pixels.extend_from_slice(bytes),
-                PixelFormat::Rgba => {
+                PixelFormat::Rgba | PixelFormat::Bgra => {
                     pixels.extend(bytes.as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]));
                 }
                 PixelFormat::Grey => pixels.extend(bytes.iter().flat_map(|grey| [*grey; 3])),
@@ -159,7 +166,7 @@ impl<'a> ImageView<'a> {
             let bytes = &self.data[at..at + pixel];
             image::Rgb(match self.format {
                 PixelFormat::Rgb | PixelFormat::Rgba => [bytes[0], bytes[1], bytes[2]],
-                PixelFormat::Bgr => [bytes[2], bytes[1], bytes[0]],
+                PixelFormat::Bgr | PixelFormat::Bgra => [bytes[2], bytes[1], bytes[0]],
                 PixelFormat::Grey => [bytes[0]; 3],
             })
         })

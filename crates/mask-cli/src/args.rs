@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use annotations::Form;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
 use image_input::DecodeOptions;
 use mask_detector::{
     Arithmetic, DeviceChoice, Engine, FaceDetectorConfig, InputSize, LabelText, PriorLayout,
 };
 
 use crate::{
+    results::Shard,
     serve::{self, ServeArgs},
     watch::{self, args::WatchArgs},
 };
@@ -49,7 +50,8 @@ arguments or nothing to do, 3 if a face of a --fail-on class was found.
 Examples:
   mask-cli detect photo.jpg
   mask-cli detect holiday/ --output drawn/ --format csv > faces.csv
-  find . -name '*.jpg' | mask-cli detect - --format ndjson";
+  find . -name '*.jpg' | mask-cli detect - --format ndjson
+  mask-cli detect photos/ --shard 3/16 --results faces/ --resume --format parquet";
 
 /// Arguments of `detect`.
 #[derive(Debug, Args)]
@@ -117,6 +119,18 @@ pub(crate) struct DetectArgs {
     /// Form of the results on standard output [default: table on a terminal, else ndjson].
     #[arg(short, long, value_enum)]
     pub(crate) format: Option<Format>,
+
+    /// Write the results into files of this folder, whole files of up to 1000 images, instead of printing them.
+    #[arg(long, value_name = "DIR", conflicts_with = "watch")]
+    pub(crate) results: Option<PathBuf>,
+
+    /// Leave out the images whose results are in the folder of --results already.
+    #[arg(long, requires = "results")]
+    pub(crate) resume: bool,
+
+    /// Take only the images of part N of M, from 1 to M: an image's part depends on its path alone.
+    #[arg(long, value_name = "N/M", conflicts_with = "watch")]
+    pub(crate) shard: Option<Shard>,
 
     #[command(flatten)]
     pub(crate) detector: DetectorArgs,
@@ -219,14 +233,60 @@ impl From<LabelArg> for LabelText {
 }
 
 /// Form of the results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Data(DataFormat),
+}
+
+/// Form of results that programs read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DataFormat {
     /// One JSON object per image, one per line.
     Ndjson,
     /// One row per face, with a header.
     Csv,
-    /// For people.
-    Table,
+    /// One row per image, with a list of faces.
+    Parquet,
+}
+
+impl DataFormat {
+    /// What names of such files end with.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Data(DataFormat::Ndjson),
+            Self::Data(DataFormat::Csv),
+            Self::Data(DataFormat::Parquet),
+            Self::Table,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Data(format) => {
+                let help = match format {
+                    DataFormat::Ndjson => "One JSON object per image, one per line",
+                    DataFormat::Csv => "One row per face, with a header",
+                    DataFormat::Parquet => "One row per image, with a list of faces",
+                };
+                (format.extension(), help)
+            }
+            Self::Table => ("table", "For people"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 fn labels(text: &str) -> Result<(Form, PathBuf), String> {

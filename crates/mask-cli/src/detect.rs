@@ -1,6 +1,7 @@
 //! `mask-cli detect`: set up, every input through the stages, and how it ended.
 
 use std::{
+    collections::HashSet,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -17,10 +18,10 @@ use mask_detector::{Annotator, MaskDetector, OpenDevice};
 use mask_track::TrackerConfig;
 
 use crate::{
-    args::{DetectArgs, Format},
+    args::{DataFormat, DetectArgs, Format},
     font,
-    format::{output_failed, printer},
-    image_work::ImageWork,
+    format::{Printer, on_stdout, output_failed},
+    image_work::{ImageWork, NamedInput},
     inputs::{Input, Inputs, Reading},
     interrupt::Interrupt,
     networks,
@@ -28,6 +29,7 @@ use crate::{
     output_images,
     pipeline::{self, Workers},
     progress::Progress,
+    results::{Results, Shard},
     selection::Selection,
     session::Session,
     timing::Timing,
@@ -56,12 +58,20 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         bail!("no images given: the list on standard input is empty");
     }
     let names = prepare_folders(args, &inputs)?;
+    let mut inputs: Vec<NamedInput> = inputs.into_iter().zip(names).collect();
+    let shard = args.shard.unwrap_or(Shard::ALL);
+    inputs.retain(|(input, _)| shard.holds(&input.name()));
+    let results = open_results(args, shard)?;
+    let results = results.map(|(results, done)| {
+        inputs.retain(|(input, _)| !done.contains(&*input.name()));
+        results
+    });
     networks::start_threads(&args.detector)?;
     let interrupt = Interrupt::listen().context("cannot listen for Ctrl-C")?;
     let progress = Progress::new(inputs.len())?;
     let count = inputs.len();
-    let nothing_to_do =
-        args.watch.is_none() && inputs.iter().all(|input| matches!(input, Input::Failed { .. }));
+    let nothing_to_do = args.watch.is_none()
+        && inputs.iter().all(|(input, _)| matches!(input, Input::Failed { .. }));
 
     let loading = Instant::now();
     let open = networks::open_device(&args.detector, |reason| progress.report(reason))?;
@@ -91,7 +101,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         device: (!open.is_cpu()).then(Mutex::default),
         large: Mutex::default(),
     };
-    let mut session = match session(args, &detector, progress) {
+    let mut session = match session(args, results, &detector, progress) {
         Ok(session) => session,
         Err(error) => return output_failed(&error),
     };
@@ -104,7 +114,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
         let name = output_images::names(std::slice::from_ref(&input)).pop().flatten();
         (input, name)
     });
-    let inputs = inputs.into_iter().zip(names).chain(watch);
+    let inputs = inputs.into_iter().chain(watch);
     let result = pipeline::run(
         inputs,
         workers,
@@ -117,6 +127,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
             })
         },
     );
+    let result = result.and_then(|()| session.printer.finish());
     session.timing.total = start.elapsed();
     session.totals.time = session.timing.total;
     session.progress.finish();
@@ -215,13 +226,52 @@ fn annotator(
     Ok(annotator)
 }
 
+/// The form of the results, as asked for or as it suits where they go.
+fn format(args: &DetectArgs) -> Format {
+    args.format.unwrap_or(match io::stdout().is_terminal() && args.results.is_none() {
+        true => Format::Table,
+        false => Format::Data(DataFormat::Ndjson),
+    })
+}
+
+/// The folder of the results, if one is asked for, and the images that are done there.
+///
+/// # Errors
+/// If the form does not suit, or the folder cannot be used.
+fn open_results(
+    args: &DetectArgs,
+    shard: Shard,
+) -> anyhow::Result<Option<(Results, HashSet<String>)>> {
+    match (format(args), &args.results) {
+        (Format::Table, Some(_)) => bail!(
+            "--format table is for people; with --results, give --format ndjson, csv or parquet"
+        ),
+        (Format::Data(format), Some(folder)) => {
+            Results::open(folder, shard, format, args.resume).map(Some)
+        }
+        (Format::Data(DataFormat::Parquet), None) if io::stdout().is_terminal() => {
+            bail!(
+                "--format parquet is not for a terminal; add > faces.parquet, or give --results DIR"
+            )
+        }
+        (_, None) => Ok(None),
+    }
+}
+
 /// What counts and prints; an error is one of standard output.
-fn session(args: &DetectArgs, detector: &MaskDetector, progress: Progress) -> io::Result<Session> {
+fn session(
+    args: &DetectArgs,
+    results: Option<Results>,
+    detector: &MaskDetector,
+    progress: Progress,
+) -> io::Result<Session> {
     let classes = detector.classes();
-    let default_format = if io::stdout().is_terminal() { Format::Table } else { Format::Ndjson };
-    let format = args.format.unwrap_or(default_format);
+    let printer: Box<dyn Printer> = match results {
+        Some(results) => Box::new(results.with_classes(classes)),
+        None => on_stdout(format(args), classes)?,
+    };
     Ok(Session {
-        printer: printer(format, classes, io::stdout().lock())?,
+        printer,
         progress,
         timing: Timing::default(),
         totals: Totals::new(classes),

@@ -1,6 +1,7 @@
 //! From the arguments to the list of images.
 
 use std::{
+    borrow::Cow,
     io::{self, Read},
     path::{Component, Path, PathBuf},
 };
@@ -28,6 +29,16 @@ pub(crate) enum Input {
         /// What is wrong with it.
         error: String,
     },
+}
+
+impl Input {
+    /// What its result calls it.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Image { path, .. } | Self::Failed { path, .. } => path.to_string_lossy(),
+            Self::Bytes(_) => STDIN_NAME.into(),
+        }
+    }
 }
 
 /// What an image on standard input is called.

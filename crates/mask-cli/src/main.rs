@@ -17,6 +17,7 @@ mod new_files;
 mod output_images;
 mod pipeline;
 mod progress;
+mod results;
 mod selection;
 mod serve;
 mod session;

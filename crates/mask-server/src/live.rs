@@ -114,7 +114,7 @@ fn look(
 ) {
     let tracker = TrackerConfig::from_confidence(confidence);
     let config = AnalysisConfig { tracker, ..AnalysisConfig::default() };
-    let mut analysis = Analysis::new(service.engine.detector(), config);
+    let mut analysis = Analysis::new(Arc::clone(service.engine.detector()), config);
     let (begun, mut next) = (Instant::now(), 0);
     let runtime = tokio::runtime::Handle::current();
     while runtime.block_on(frames.changed()).is_ok() {

@@ -1,9 +1,8 @@
 //! The people in the frames of a source.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 use geometry::{BoundingBox, ImageSize};
-use image::RgbImage;
 use mask_detector::{DetectError, Face, FaceDetection, ImageView, MaskDetector};
 use mask_track::{
     Ended, LabelVote, Observation, Track, Tracker, TrackerConfig, TrackerUpdate, VoteConfig,
@@ -78,9 +77,9 @@ impl People {
     }
 }
 
-/// Finds, follows and counts the people of a source, frame by frame.
-pub struct Analysis<'a> {
-    detector: &'a MaskDetector,
+/// Finds, follows and counts the people of a source, frame by frame, with a detector that is borrowed or shared.
+pub struct Analysis<D> {
+    detector: D,
     config: AnalysisConfig,
     tracker: Tracker,
     followed: BTreeMap<u64, Followed>,
@@ -88,21 +87,22 @@ pub struct Analysis<'a> {
     /// The boxes of the last frame, sure or not.
     found: Vec<BoundingBox>,
     ended: Vec<Visit>,
-    /// Width and height of the last frame.
-    size: Option<(u32, u32)>,
+    /// Of the last frame.
+    size: Option<ImageSize>,
     frames: u64,
     classified: u64,
 }
 
-impl<'a> Analysis<'a> {
+impl<D: Deref<Target = MaskDetector>> Analysis<D> {
     /// Nobody yet.
-    pub fn new(detector: &'a MaskDetector, config: AnalysisConfig) -> Self {
+    pub fn new(detector: D, config: AnalysisConfig) -> Self {
+        let gone = vec![0; detector.classes().len()];
         Self {
             detector,
             config,
             tracker: Tracker::new(config.tracker),
             followed: BTreeMap::new(),
-            gone: vec![0; detector.classes().len()],
+            gone,
             found: Vec::new(),
             ended: Vec::new(),
             size: None,
@@ -116,16 +116,17 @@ impl<'a> Analysis<'a> {
     ///
     /// # Errors
     /// If the networks fail.
-    pub fn process(
+    pub fn process<'a>(
         &mut self,
-        image: &RgbImage,
+        image: impl Into<ImageView<'a>>,
         time: f64,
     ) -> Result<Vec<FaceDetection>, DetectError> {
-        self.follow_size(image.dimensions());
+        let image = image.into();
+        self.follow_size(image.size());
         let looks = self.frames.is_multiple_of(u64::from(self.config.detect_every.max(1)));
         self.frames += 1;
         let (update, faces) = if looks {
-            let faces = self.detector.find_faces(&[ImageView::from(image)])?;
+            let faces = self.detector.find_faces(&[image])?;
             let faces = faces.into_iter().next().unwrap_or_default();
             let observations: Vec<Observation> = faces
                 .iter()
@@ -136,9 +137,9 @@ impl<'a> Analysis<'a> {
             (self.tracker.predict(time), Vec::new())
         };
         self.found = faces.iter().map(|face| face.bbox).collect();
-        self.classify(image, time, &update, &faces)?;
+        self.classify(&image, time, &update, &faces)?;
         self.forget(&update.ended);
-        Ok(self.faces(&update.tracks, &faces, image))
+        Ok(self.faces(&update.tracks, &faces, image.size()))
     }
 
     /// How many different people there were.
@@ -172,17 +173,19 @@ impl<'a> Analysis<'a> {
     }
 
     /// People stay who they are where a source changes its resolution.
-    fn follow_size(&mut self, size: (u32, u32)) {
-        if let Some((width, height)) = self.size.replace(size).filter(|last| *last != size) {
+    fn follow_size(&mut self, size: ImageSize) {
+        if let Some(ImageSize { width, height }) =
+            self.size.replace(size).filter(|last| *last != size)
+        {
             let factor = |now: u32, before: u32| f64::from(now) / f64::from(before);
-            self.tracker.rescale(factor(size.0, width), factor(size.1, height));
+            self.tracker.rescale(factor(size.width, width), factor(size.height, height));
         }
     }
 
     /// Asks the classifier about tracks that are new, in doubt, or were not looked at for some time.
     fn classify(
         &mut self,
-        image: &RgbImage,
+        image: &ImageView<'_>,
         time: f64,
         update: &TrackerUpdate,
         faces: &[Face],
@@ -208,7 +211,7 @@ impl<'a> Analysis<'a> {
             return Ok(());
         }
         let wanted = vec![asked.iter().map(|(_, face)| *face).collect::<Vec<_>>()];
-        let answers = self.detector.classify_faces(&[ImageView::from(image)], &wanted)?;
+        let answers = self.detector.classify_faces(&[*image], &wanted)?;
         self.classified += asked.len() as u64;
         for ((track, _), face) in asked.iter().zip(answers.into_iter().flatten()) {
             let followed = self.followed.entry(track.id).or_insert_with(|| Followed {
@@ -232,9 +235,7 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn faces(&self, tracks: &[Track], found: &[Face], image: &RgbImage) -> Vec<FaceDetection> {
-        let (width, height) = image.dimensions();
-        let size = ImageSize { width, height };
+    fn faces(&self, tracks: &[Track], found: &[Face], size: ImageSize) -> Vec<FaceDetection> {
         let face = |track: &Track| {
             let vote = &self.followed.get(&track.id)?.vote;
             let bbox = match track.observation.and_then(|at| found.get(at)) {

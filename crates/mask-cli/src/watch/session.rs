@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use detection_schema::{EventRecord, FrameRecord};
 use image::RgbImage;
-use mask_detector::FaceDetection;
+use mask_detector::{FaceDetection, MaskDetector};
 use mask_server::{Camera, CameraCondition, CameraFrame};
 use mask_stream::{
     Analysis, AnalysisConfig, Condition, Crossings, Database, Feed, FeedEvent, Frame, Observer,
@@ -36,7 +36,7 @@ pub(crate) struct Session<'a> {
     /// The source as it is shown.
     name: String,
     classes: &'a [String],
-    analysis: Analysis<'a>,
+    analysis: Analysis<&'a MaskDetector>,
     observer: Observer,
     settings: &'a StreamArgs,
     actions: Actions,

@@ -5,6 +5,7 @@ mod bad_input;
 mod damaged;
 mod detect;
 mod inputs;
+mod results;
 mod selection;
 #[cfg(unix)]
 mod serve;
