@@ -45,10 +45,10 @@ impl Default for PostprocessConfig {
     }
 }
 
-/// Boxes of a lower score have no vote.
-const VOTING_SCORE: f32 = 0.01;
-
 impl PostprocessConfig {
+    /// Boxes of a lower score have no vote.
+    pub const VOTING_SCORE: f32 = 0.01;
+
     /// The settings of `deploy.prototxt`.
     pub const CAFFE: Self = Self {
         score_threshold: 0.01,
@@ -82,7 +82,7 @@ impl PostprocessConfig {
         // Weak boxes vote, too, so that where a face is does not depend on the threshold.
         let votes = self.voting_iou < 1.0;
         let threshold =
-            if votes { self.score_threshold.min(VOTING_SCORE) } else { self.score_threshold };
+            if votes { self.score_threshold.min(Self::VOTING_SCORE) } else { self.score_threshold };
         let least = match threshold > 0.0 {
             // Beyond 15 the score rounds to 1.
             true => (threshold / (1.0 - threshold)).ln().min(15.0) - 1e-3,

@@ -69,6 +69,16 @@ pub(crate) struct InputScale {
 }
 
 impl ValueRange {
+    /// The difference of two neighbouring integers.
+    pub fn step(self) -> f32 {
+        self.scale().step
+    }
+
+    /// The integer of 0.
+    pub fn zero(self) -> u8 {
+        self.scale().zero
+    }
+
     pub(crate) fn scale(self) -> InputScale {
         let (min, max) = (self.min.min(0.0), self.max.max(0.0));
         // A range without values has no steps, but anything must be divided by them.

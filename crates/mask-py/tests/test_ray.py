@@ -186,7 +186,7 @@ def test_the_stage_in_a_pipeline_of_ones_own(images):
         fn_constructor_kwargs={"input_size": SIZE},
         batch_format="pyarrow",
         batch_size=16,
-        concurrency=1,
+        compute=ray.data.ActorPoolStrategy(size=1),
     ).take_all()
     assert len(results) == 40 and all(row["width"] >= 120 and row["error"] is None for row in results)
 

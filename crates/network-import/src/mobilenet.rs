@@ -1,7 +1,10 @@
 //! MobileNetV2 without its top, as ONNX, batch norms folded.
 
 use crate::keras::Keras;
-use onnx_export::proto::{Attribute, Dim, Graph};
+use onnx_export::{
+    OperatorSetVersion,
+    proto::{Attribute, Dim, Graph},
+};
 
 /// The inverted residuals of Sandler et al. 2018, table 2, at width 1.0: expansion, output
 /// channels, repeats, stride of the first.
@@ -47,7 +50,7 @@ pub(crate) fn onnx(keras: &Keras) -> anyhow::Result<Vec<u8>> {
     }
     build.conv("Conv_1", "Conv_1_bn", &last, 1)?;
     build.relu6("out_relu", "Conv_1");
-    Ok(build.graph.encode("mask-detector xtask import", &[]))
+    Ok(build.graph.encode("mask-detector xtask import", OperatorSetVersion::OLDEST, &[]))
 }
 
 struct Builder<'a> {

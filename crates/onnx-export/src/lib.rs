@@ -2,12 +2,12 @@
 //! from, so that an export needs no second one.
 //!
 //! burn-onnx's exporter knows neither permutation nor softmax and packs lists so that some readers
-//! cannot read them; this writer does what the project's networks need, operator set 13, channels
+//! cannot read them; this writer does what the project's networks need, channels
 //! first. [`proto`] is the file format alone.
 //!
 //! ```
 //! use fused_cpu::{Activation, Graph, Operation, ValueId};
-//! use onnx_export::{Export, ExportOutput};
+//! use onnx_export::{Export, ExportOutput, OperatorSetVersion, Storage};
 //!
 //! let mut graph = Graph::new(3);
 //! let mean = graph.add(Operation::GlobalAverage, &[ValueId::INPUT])?;
@@ -19,16 +19,25 @@
 //!     input_size: None,
 //!     outputs: &[ExportOutput { name: "means", values: 3, rows: false }],
 //!     metadata: &[("preprocessing", "RGB, 0 to 1")],
+//!     image: None,
+//!     boxes: None,
+//!     storage: Storage::Single,
+//!     operator_set: OperatorSetVersion::OLDEST,
 //! };
 //! assert!(export.encode("an example")?.len() > 100);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod boxes;
+mod image;
 pub mod proto;
 #[cfg(feature = "verify")]
 mod verify;
 mod writer;
 
+pub use boxes::{BOXES, BoxDecoding, SCORES};
+pub use image::{IMAGE, ImageInput};
+pub use proto::OperatorSetVersion;
 #[cfg(feature = "verify")]
-pub use verify::{VerifyError, verify};
-pub use writer::{Export, ExportError, ExportOutput, INPUT};
+pub use verify::{VerifyError, run, verify};
+pub use writer::{Export, ExportError, ExportOutput, INPUT, Storage};

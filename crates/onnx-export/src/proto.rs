@@ -2,6 +2,7 @@
 //!
 //! Lists of numbers are written unpacked: some readers know no other form.
 
+use half::f16;
 use prost::{Enumeration, Message, Oneof};
 
 /// `ModelProto`.
@@ -72,10 +73,11 @@ struct Node {
 pub struct Attribute {
     #[prost(string, tag = "1")]
     name: String,
-    #[prost(float, tag = "2")]
-    f: f32,
-    #[prost(int64, tag = "3")]
-    i: i64,
+    // Optional, so that a zero is written, too: OpenCV misses it otherwise.
+    #[prost(float, optional, tag = "2")]
+    f: Option<f32>,
+    #[prost(int64, optional, tag = "3")]
+    i: Option<i64>,
     #[prost(bytes = "vec", tag = "4")]
     text: Vec<u8>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
@@ -112,6 +114,12 @@ struct Tensor {
 const FLOAT: i32 = 1;
 /// `TensorProto.DataType.INT64`.
 const INT64: i32 = 7;
+/// `TensorProto.DataType.UINT8`.
+const UINT8: i32 = 2;
+/// `TensorProto.DataType.INT8`.
+const INT8: i32 = 3;
+/// `TensorProto.DataType.FLOAT16`.
+const FLOAT16: i32 = 10;
 
 /// `ValueInfoProto`.
 #[derive(Clone, PartialEq, Message)]
@@ -164,40 +172,27 @@ enum DimensionValue {
 impl Attribute {
     /// A number.
     pub fn int(name: &str, value: usize) -> Self {
-        let kind = AttributeType::Int.into();
-        Self {
-            name: name.to_owned(),
-            f: 0.0,
-            i: value as i64,
-            ints: Vec::new(),
-            text: Vec::new(),
-            kind,
-        }
+        Self { i: Some(value as i64), ..Self::named(name, AttributeType::Int) }
     }
 
     /// A fraction.
     pub fn float(name: &str, value: f32) -> Self {
-        let kind = AttributeType::Float.into();
-        Self { name: name.to_owned(), f: value, i: 0, ints: Vec::new(), text: Vec::new(), kind }
+        Self { f: Some(value), ..Self::named(name, AttributeType::Float) }
     }
 
     /// A word.
     pub fn text(name: &str, value: &str) -> Self {
-        let (kind, text) = (AttributeType::String.into(), value.as_bytes().to_vec());
-        Self { name: name.to_owned(), f: 0.0, i: 0, ints: Vec::new(), text, kind }
+        Self { text: value.as_bytes().to_vec(), ..Self::named(name, AttributeType::String) }
     }
 
     /// A list of numbers.
     pub fn ints(name: &str, values: &[usize]) -> Self {
         let ints = values.iter().map(|value| *value as i64).collect();
-        Self {
-            name: name.to_owned(),
-            f: 0.0,
-            i: 0,
-            ints,
-            text: Vec::new(),
-            kind: AttributeType::Ints.into(),
-        }
+        Self { ints, ..Self::named(name, AttributeType::Ints) }
+    }
+
+    fn named(name: &str, kind: AttributeType) -> Self {
+        Self { name: name.to_owned(), kind: kind.into(), ..Self::default() }
     }
 }
 
@@ -237,11 +232,22 @@ impl Graph {
     }
 
     /// Appends an operation; its output bears its name.
-    pub fn node(&mut self, op: &str, name: &str, inputs: &[&str], attribute: Vec<Attribute>) {
+    pub fn node(&mut self, op: &str, name: &str, inputs: &[&str], attributes: Vec<Attribute>) {
+        self.node_with_outputs(op, inputs, &[name], attributes);
+    }
+
+    /// Appends an operation of several outputs, that bears the first one's name.
+    pub fn node_with_outputs(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attribute: Vec<Attribute>,
+    ) {
         self.node.push(Node {
             input: inputs.iter().map(|input| (*input).to_owned()).collect(),
-            output: vec![name.to_owned()],
-            name: name.to_owned(),
+            output: outputs.iter().map(|output| (*output).to_owned()).collect(),
+            name: outputs.first().copied().unwrap_or_default().to_owned(),
             op_type: op.to_owned(),
             attribute,
         });
@@ -249,37 +255,100 @@ impl Graph {
 
     /// Appends a constant array.
     pub fn initializer(&mut self, name: &str, shape: &[usize], values: &[f32]) {
-        self.initializer.push(Tensor {
-            dims: shape.iter().map(|side| *side as i64).collect(),
-            data_type: FLOAT,
-            name: name.to_owned(),
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, shape, FLOAT, bytes);
+    }
+
+    /// Appends a constant array that is stored in half precision, and its widening.
+    pub fn half_initializer(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        let stored = format!("{name}.half");
+        let bytes = values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
+        self.constant(&stored, shape, FLOAT16, bytes);
+        self.node("Cast", name, &[&stored], vec![Attribute::int("to", FLOAT as usize)]);
+    }
+
+    /// Appends a constant array of outputs' weights that is stored as bytes, and its widening: each output has a step of
+    /// its own.
+    pub fn byte_initializer(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        let part = |part: &str| format!("{name}.{part}");
+        let outputs = shape.first().copied().unwrap_or(1).max(1);
+        let rows = || values.chunks(values.len().div_ceil(outputs).max(1));
+        let most = |row: &[f32]| row.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        let steps: Vec<f32> =
+            rows().map(|row| (most(row) / 127.0).max(f32::MIN_POSITIVE)).collect();
+        let bytes = rows().zip(&steps).flat_map(|(row, step)| {
+            row.iter().map(move |value| (value / step).round_ties_even() as i8 as u8)
         });
+        self.constant(&part("bytes"), shape, INT8, bytes.collect());
+        self.initializer(&part("steps"), &[outputs], &steps);
+        self.constant(&part("zeros"), &[outputs], INT8, vec![0; outputs]);
+        let inputs = [&*part("bytes"), &part("steps"), &part("zeros")];
+        self.node("DequantizeLinear", name, &inputs, vec![Attribute::int("axis", 0)]);
+    }
+
+    /// Appends a value's way into bytes and back: `step` is the difference of two, `zero` that of 0.
+    pub fn through_bytes(&mut self, from: &str, step: f32, zero: u8, to: &str) {
+        let part = |part: &str| format!("{to}.{part}");
+        self.initializer(&part("step"), &[], &[step]);
+        self.constant(&part("zero"), &[], UINT8, vec![zero]);
+        let (step, zero, bytes) = (part("step"), part("zero"), part("bytes"));
+        self.node("QuantizeLinear", &bytes, &[from, &step, &zero], vec![]);
+        self.node("DequantizeLinear", to, &[&bytes, &step, &zero], vec![]);
+    }
+
+    fn constant(&mut self, name: &str, shape: &[usize], data_type: i32, raw_data: Vec<u8>) {
+        let dims = shape.iter().map(|side| *side as i64).collect();
+        self.initializer.push(Tensor { dims, data_type, name: name.to_owned(), raw_data });
     }
 
     /// Appends a constant list of integers.
     pub fn integers(&mut self, name: &str, values: &[i64]) {
-        self.initializer.push(Tensor {
-            dims: vec![values.len() as i64],
-            data_type: INT64,
-            name: name.to_owned(),
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        });
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, &[values.len()], INT64, bytes);
     }
 
-    /// The bytes of an ONNX file of operator set 13.
-    pub fn encode(self, producer: &str, metadata: &[(&str, &str)]) -> Vec<u8> {
+    /// The bytes of an ONNX file of an operator set.
+    pub fn encode(
+        self,
+        producer: &str,
+        operator_set: OperatorSetVersion,
+        metadata: &[(&str, &str)],
+    ) -> Vec<u8> {
         let entry = |(key, value): &(&str, &str)| StringStringEntry {
             key: (*key).to_owned(),
             value: (*value).to_owned(),
         };
+        let OperatorSetVersion(version) = operator_set;
         Model {
-            ir_version: 8,
+            // Whoever knows the operator set knows this version of the format, too.
+            ir_version: if version < 21 { 8 } else { 10 },
             producer_name: producer.to_owned(),
             graph: Some(self),
-            opset_import: vec![OperatorSet { domain: String::new(), version: 13 }],
+            opset_import: vec![OperatorSet { domain: String::new(), version: version.into() }],
             metadata_props: metadata.iter().map(entry).collect(),
         }
         .encode_to_vec()
+    }
+}
+
+/// The version of ONNX's operators that a file is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OperatorSetVersion(u32);
+
+impl OperatorSetVersion {
+    /// What the files need at least, and what most programs know.
+    pub const OLDEST: Self = Self(13);
+    /// The newest in which the operators that are used mean the same.
+    pub const NEWEST: Self = Self(25);
+
+    /// A version, if files can be of it.
+    pub fn new(version: u32) -> Option<Self> {
+        (Self::OLDEST.0..=Self::NEWEST.0).contains(&version).then_some(Self(version))
+    }
+}
+
+impl Default for OperatorSetVersion {
+    fn default() -> Self {
+        Self::OLDEST
     }
 }

@@ -28,6 +28,35 @@ pub enum VerifyError {
     },
 }
 
+/// Runs an ONNX file in rten on one input, `[batch, channels, height, width]`; the values of the outputs that are
+/// named.
+///
+/// # Errors
+/// If the file cannot be used so.
+pub fn run(
+    bytes: &[u8],
+    input: &str,
+    shape: [usize; 4],
+    values: Vec<f32>,
+    outputs: &[&str],
+) -> Result<Vec<Vec<f32>>, VerifyError> {
+    let runtime = |error: &dyn std::fmt::Display| VerifyError::Runtime(error.to_string());
+    let model = rten::Model::load(bytes.to_vec()).map_err(|error| runtime(&error))?;
+    let node = |name: &str| {
+        model.node_id(name).map_err(|error| VerifyError::Runtime(format!("{name}: {error}")))
+    };
+    let outputs: Vec<_> = outputs.iter().map(|output| node(output)).collect::<Result<_, _>>()?;
+    let first = NdTensor::try_from_data(shape, values).map_err(|error| runtime(&error))?;
+    let inputs = vec![(node(input)?, first.view().into())];
+    let results = model.run(inputs, &outputs, None).map_err(|error| runtime(&error))?;
+    let values = results.into_iter().map(|result| {
+        let result: rten_tensor::Tensor<f32> =
+            result.try_into().map_err(|error| runtime(&error))?;
+        Ok(result.to_vec())
+    });
+    values.collect()
+}
+
 /// Runs an ONNX file in rten, on square inputs of `side` pixels with values up to `range`, and
 /// compares with the plan of the same graph. Returns the largest difference, as a fraction of the
 /// largest output or of 1.
@@ -35,37 +64,31 @@ pub enum VerifyError {
 /// # Errors
 /// If the file cannot be used, or results differ by more than 1e-4.
 pub fn verify(
-    bytes: Vec<u8>,
+    bytes: &[u8],
     export: &Export<'_>,
     plan: &Plan,
     side: usize,
     range: f32,
 ) -> Result<f32, VerifyError> {
-    let runtime = |error: &dyn std::fmt::Display| VerifyError::Runtime(error.to_string());
-    let model = rten::Model::load(bytes).map_err(|error| runtime(&error))?;
-    let node = |name: &str| {
-        model.node_id(name).map_err(|error| VerifyError::Runtime(format!("{name}: {error}")))
-    };
-    let outputs: Vec<_> =
-        export.outputs.iter().map(|output| node(output.name)).collect::<Result<_, _>>()?;
+    let names: Vec<&str> = export.outputs.iter().map(|output| output.name).collect();
     let channels = plan.input_channels();
     let mut largest: f32 = 0.0;
     for batch in BATCHES {
         let input = pseudo_random(batch * side * side * channels, range);
         let mut workspace = Workspace::default();
         plan.run(&mut workspace, &input, [batch, side, side, channels])?;
-        let first = NdTensor::<f32, 4>::from_fn([batch, channels, side, side], |[n, c, y, x]| {
-            input[((n * side + y) * side + x) * channels + c]
-        });
-        let results = model
-            .run(vec![(node(INPUT)?, first.view().into())], &outputs, None)
-            .map_err(|error| runtime(&error))?;
-        for (index, (result, output)) in results.into_iter().zip(export.outputs).enumerate() {
-            let result: rten_tensor::Tensor<f32> =
-                result.try_into().map_err(|error| runtime(&error))?;
-            let (result, expected) = (result.to_vec(), workspace.output(index).0);
+        let mut first = Vec::with_capacity(input.len());
+        for image in input.chunks_exact(side * side * channels) {
+            for channel in 0..channels {
+                first.extend(image.iter().skip(channel).step_by(channels));
+            }
+        }
+        let shape = [batch, channels, side, side];
+        let results = run(bytes, INPUT, shape, first, &names)?;
+        for (index, (result, name)) in results.into_iter().zip(&names).enumerate() {
+            let expected = workspace.output(index).0;
             if result.len() != expected.len() {
-                return Err(VerifyError::Runtime(format!("{} has another size", output.name)));
+                return Err(VerifyError::Runtime(format!("{name} has another size")));
             }
             let scale = expected.iter().fold(1.0_f32, |most, value| most.max(value.abs()));
             for (a, b) in result.iter().zip(expected) {
@@ -100,7 +123,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::ExportOutput;
+    use crate::{ExportOutput, OperatorSetVersion, Storage};
 
     /// Every operation and activation, in a runtime that knows nothing of this project.
     #[test]
@@ -158,9 +181,22 @@ mod tests {
             input_size: None,
             outputs: &[ExportOutput { name: "rows", values: 4, rows: true }],
             metadata: &[],
+            image: None,
+            boxes: None,
+            storage: Storage::Single,
+            operator_set: OperatorSetVersion::OLDEST,
         };
-        let bytes = export.encode("test").unwrap();
         let plan = Plan::from_graph(graph.clone()).unwrap();
-        assert!(verify(bytes, &export, &plan, 9, 1.0).unwrap() < 1e-5);
+        for operator_set in [OperatorSetVersion::OLDEST, OperatorSetVersion::NEWEST] {
+            let bytes = Export { operator_set, ..export }.encode("test").unwrap();
+            assert!(verify(&bytes, &export, &plan, 9, 1.0).unwrap() < 1e-5);
+        }
+        // Half precision is as much worse as it should be.
+        let bytes = Export { storage: Storage::Half, ..export }.encode("test").unwrap();
+        let Err(VerifyError::Difference { difference }) = verify(&bytes, &export, &plan, 9, 1.0)
+        else {
+            panic!("half precision changes nothing")
+        };
+        assert!(difference < 2e-3, "{difference}");
     }
 }

@@ -1,11 +1,14 @@
-//! A graph as ONNX, operator set 13, channels first.
+//! A graph as ONNX, channels first.
 
 use fused_cpu::{
-    Activation, Clamp, CompileError, Graph, Layer, Operation, ValueId, Window,
+    Activation, Clamp, CompileError, Graph, Layer, Operation, ValueId, ValueRange, Window,
     ops::{Convolution, Pool, Pooling, Upsample},
 };
 
-use crate::proto::{self, Attribute, Dim};
+use crate::{
+    BoxDecoding, ImageInput,
+    proto::{self, Attribute, Dim, OperatorSetVersion},
+};
 
 /// The name of the network's input in the file.
 pub const INPUT: &str = "input";
@@ -23,6 +26,28 @@ pub struct Export<'a> {
     pub outputs: &'a [ExportOutput<'a>],
     /// Keys and values for the file's users.
     pub metadata: &'a [(&'a str, &'a str)],
+    /// What images become before the network, if the file is to do it: its input is then called
+    /// [`crate::IMAGE`].
+    pub image: Option<ImageInput>,
+    /// What becomes of the outputs, of which there are two then: offsets of boxes and probabilities.
+    pub boxes: Option<&'a BoxDecoding>,
+    /// How parameters are stored.
+    pub storage: Storage,
+    /// The version of the operators.
+    pub operator_set: OperatorSetVersion,
+}
+
+/// How parameters are stored in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// As they are.
+    #[default]
+    Single,
+    /// In half precision, to be widened when the file is read; what is computed with them is in single.
+    Half,
+    /// As bytes where the graph has ranges for a convolution's input ([`Graph::quantize`]), which then passes through
+    /// bytes, too: runtimes that know the pattern multiply bytes.
+    Bytes,
 }
 
 /// An output of an exported network.
@@ -63,22 +88,33 @@ impl Export<'_> {
         if expected != found {
             return Err(ExportError::Outputs { expected, found });
         }
-        let mut writer = Writer { onnx: proto::Graph::named(self.name) };
+        let mut writer = Writer { onnx: proto::Graph::named(self.name), storage: self.storage };
         let [height, width] = match self.input_size {
             Some(size) => size.map(Dim::Fixed),
             None => [Dim::Symbolic("height"), Dim::Symbolic("width")],
         };
         let channels = self.graph.channels(ValueId::INPUT)?;
-        let dims = [Dim::Symbolic("batch"), Dim::Fixed(channels), height, width];
-        writer.onnx.add_input(INPUT, &dims);
+        // Boxes are chosen among those of one image.
+        let batch = if self.boxes.is_some() { Dim::Fixed(1) } else { Dim::Symbolic("batch") };
+        let dims = [batch, Dim::Fixed(channels), height, width];
+        match &self.image {
+            Some(image) => image.write(&mut writer.onnx, &dims),
+            None => writer.onnx.add_input(INPUT, &dims),
+        }
         for layer in self.graph.layers() {
             let channels = self.graph.channels(layer.output)?;
             writer.layer(layer, channels);
         }
         for (value, output) in self.graph.outputs().iter().zip(self.outputs) {
-            writer.output(*value, output);
+            let dims = writer.output(*value, output);
+            if self.boxes.is_none() {
+                writer.onnx.add_output(output.name, &dims);
+            }
         }
-        Ok(writer.onnx.encode(producer, self.metadata))
+        if let (Some(boxes), [offsets, probabilities]) = (self.boxes, self.outputs) {
+            boxes.write(&mut writer.onnx, offsets.name, probabilities.name);
+        }
+        Ok(writer.onnx.encode(producer, self.operator_set, self.metadata))
     }
 }
 
@@ -89,6 +125,7 @@ fn named(value: ValueId) -> String {
 
 struct Writer {
     onnx: proto::Graph,
+    storage: Storage,
 }
 
 impl Writer {
@@ -104,7 +141,8 @@ impl Writer {
         match &layer.operation {
             Operation::Convolution(convolution) => {
                 let residual = layer.residual.map(named);
-                self.convolution(convolution, first, residual.as_deref(), &plain);
+                let range = layer.input_range.filter(|_| self.storage == Storage::Bytes);
+                self.convolution(convolution, first, range, residual.as_deref(), &plain);
             }
             Operation::Affine(affine) => {
                 let (factor, offset) = (format!("{plain}.scale"), format!("{plain}.shift"));
@@ -142,6 +180,7 @@ impl Writer {
         &mut self,
         convolution: &Convolution,
         input: &str,
+        range: Option<ValueRange>,
         summand: Option<&str>,
         to: &str,
     ) {
@@ -149,7 +188,19 @@ impl Writer {
         let each = inputs / groups;
         let (kernel, offset) = (format!("{to}.weight"), format!("{to}.bias"));
         let shape = [bias.len(), each, window.kernel[0], window.kernel[1]];
-        self.onnx.initializer(&kernel, &shape, weights);
+        let through_bytes = format!("{to}.input");
+        let input = match range {
+            Some(range) => {
+                self.onnx.through_bytes(input, range.step(), range.zero(), &through_bytes);
+                &through_bytes
+            }
+            None => input,
+        };
+        match (self.storage, range) {
+            (Storage::Half, _) => self.onnx.half_initializer(&kernel, &shape, weights),
+            (Storage::Bytes, Some(_)) => self.onnx.byte_initializer(&kernel, &shape, weights),
+            _ => self.onnx.initializer(&kernel, &shape, weights),
+        }
         self.onnx.initializer(&offset, &[bias.len()], bias);
         let mut attributes = attributes(window);
         attributes.push(Attribute::ints("dilations", &window.dilation));
@@ -246,8 +297,8 @@ impl Writer {
         self.onnx.node("Clip", to, &[from, &min, &max], vec![]);
     }
 
-    /// Brings a value into the shape that users expect and declares it.
-    fn output(&mut self, value: ValueId, output: &ExportOutput<'_>) {
+    /// Brings a value into the shape that users expect, which it returns.
+    fn output(&mut self, value: ValueId, output: &ExportOutput<'_>) -> Vec<Dim> {
         let (name, from) = (output.name, named(value));
         let part = |part: &str| format!("{name}.{part}");
         let values = Dim::Fixed(output.values);
@@ -262,7 +313,7 @@ impl Writer {
         };
         self.onnx.integers(&part("shape"), &shape);
         self.onnx.node("Reshape", name, &[&part("inner"), &part("shape")], vec![]);
-        self.onnx.add_output(name, &dims);
+        dims
     }
 }
 

@@ -1,18 +1,22 @@
 //! `cargo xtask export`: the networks for other programs.
 //!
 //! The way: `network` loads a network and traces it; `onnx_export` writes the trace down; every file
-//! is read back and compared before it is written to its place.
+//! is read back and compared before it is written to its place, by `end_to_end` on photographs.
 
+mod end_to_end;
 mod network;
 
 use std::{collections::HashMap, fs, path::PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
+use face_ssd::InputSize;
+use geometry::ImageSize;
+use onnx_export::{OperatorSetVersion, Storage};
 use weights_file::{NamedTensor, Precision, WeightsFile, encode};
 
 use crate::{files::write_file, progress::print};
-use network::Network;
+use network::{Network, OnnxOptions};
 
 /// Write the classifier and the face detector for other programs, and read each file back.
 #[derive(Debug, Args)]
@@ -29,14 +33,63 @@ pub(crate) struct ExportArgs {
     /// Networks to write, with commas between them.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["classifier", "faces"])]
     network: Vec<NetworkName>,
+    /// Write ONNX files that take images and do everything, and a README for their users: colours, and for the face
+    /// network the decoding of boxes and the choice among them.
+    #[arg(long)]
+    with_postprocess: bool,
+    /// Width and height of the images that the face network takes then.
+    #[arg(long, value_name = "WxH", default_value = "640x640", requires = "with_postprocess")]
+    input_size: InputSize,
+    /// What those files hold: int8 needs calibrated weights.
+    #[arg(long, value_enum, default_value_t = OnnxPrecision::F32, requires = "with_postprocess")]
+    precision: OnnxPrecision,
+    /// Version of the operators of ONNX files.
+    #[arg(long, value_name = "13..25", default_value = "13", value_parser = operator_set)]
+    opset: OperatorSetVersion,
     /// Folder to write the files to.
     #[arg(long, value_name = "DIR", default_value = "export")]
     output: PathBuf,
 }
 
+fn operator_set(text: &str) -> Result<OperatorSetVersion, String> {
+    let version = text.parse().ok().and_then(OperatorSetVersion::new);
+    version.ok_or_else(|| "give a number from 13 to 25".to_owned())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnnxPrecision {
+    /// Parameters as they are.
+    F32,
+    /// Parameters in half precision.
+    F16,
+    /// Convolutions in eight bits, as they run on the CPU.
+    Int8,
+}
+
+impl OnnxPrecision {
+    /// What names of files end with.
+    fn ending(self) -> &'static str {
+        match self {
+            Self::F32 => "",
+            Self::F16 => "-f16",
+            Self::Int8 => "-int8",
+        }
+    }
+}
+
+impl From<OnnxPrecision> for Storage {
+    fn from(precision: OnnxPrecision) -> Self {
+        match precision {
+            OnnxPrecision::F32 => Self::Single,
+            OnnxPrecision::F16 => Self::Half,
+            OnnxPrecision::Int8 => Self::Bytes,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// ONNX, operator set 13, with any batch.
+    /// ONNX, with any batch unless boxes are decoded.
     Onnx,
     /// Parameters alone, by their module paths.
     Safetensors,
@@ -55,22 +108,49 @@ pub(crate) enum NetworkName {
 /// Runs the task.
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let output = &args.output;
+    let InputSize::Fixed { width, height } = args.input_size else {
+        bail!("--input-size: give a width and a height, such as 640x640");
+    };
     fs::create_dir_all(output).with_context(|| format!("cannot create {}", output.display()))?;
+    let onnx_options = OnnxOptions {
+        storage: args.precision.into(),
+        operator_set: args.opset,
+        end_to_end: args.with_postprocess,
+    };
     for name in &args.network {
-        let network = Network::load(*name, args.head.as_deref(), args.face_weights.as_deref())?;
+        let size = ImageSize { width, height };
+        let (head, faces) = (args.head.as_deref(), args.face_weights.as_deref());
+        let network = Network::load(*name, head, faces, size)?;
         for format in &args.format {
             // What cannot be read back is not written.
-            let (extension, encoded) = match format {
-                Format::Onnx => ("onnx", onnx(&network)),
-                Format::Safetensors => ("safetensors", safetensors(&network)),
-                Format::Burnpack => ("bpk", burnpack(&network)),
+            let (file, encoded) = match format {
+                Format::Onnx => {
+                    let check = || match args.with_postprocess {
+                        true => end_to_end::check(*name, args, &network, onnx_options),
+                        false => onnx(&network, onnx_options),
+                    };
+                    let stem = match args.with_postprocess {
+                        true => network.end_to_end_name(),
+                        false => network.name.to_owned(),
+                    };
+                    (format!("{stem}{}.onnx", args.precision.ending()), check())
+                }
+                Format::Safetensors => {
+                    (format!("{}.safetensors", network.name), safetensors(&network))
+                }
+                Format::Burnpack => (format!("{}.bpk", network.name), burnpack(&network)),
             };
-            let path = output.join(format!("{}.{extension}", network.name));
+            let path = output.join(file);
             let (bytes, checked) =
                 encoded.with_context(|| format!("{} was not written", path.display()))?;
             write_file(&path, &bytes)?;
             print(format_args!("{}: {checked}", path.display()))?;
         }
+    }
+    if args.with_postprocess {
+        let path = output.join("README.md");
+        write_file(&path, end_to_end::readme(args, ImageSize { width, height })?.as_bytes())?;
+        print(format_args!("{}: how to use them", path.display()))?;
     }
     Ok(())
 }
@@ -78,8 +158,9 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
 /// The bytes of a file, and what reading them back showed.
 type Checked = (Vec<u8>, String);
 
-fn onnx(network: &Network) -> anyhow::Result<Checked> {
-    let (bytes, difference) = network.to_onnx()?;
+fn onnx(network: &Network, options: OnnxOptions) -> anyhow::Result<Checked> {
+    let bytes = network.encode(options)?;
+    let difference = network.verify(&bytes)?;
     let text = format!(
         "read back by rten, batches of 1 and 3: within {difference:.1e} of the largest output"
     );

@@ -27,3 +27,30 @@ fn every_export_is_read_back() {
     fail(folder.path(), &wrong, "export/face-detector.bpk");
     fail(folder.path(), &["export", "--head", "absent.bpk"], "absent.bpk");
 }
+
+#[test]
+fn files_that_do_everything_find_what_we_find() {
+    let folder = tempfile::tempdir().unwrap();
+    let common = ["export", "--with-postprocess", "--format", "onnx", "--input-size", "320x256"];
+    for (precision, ending) in [("f32", ""), ("f16", "-f16"), ("int8", "-int8")] {
+        let arguments = [&common[..], &["--precision", precision]].concat();
+        let text = succeed(folder.path(), &arguments);
+        for name in ["face-detector-320x256", "mask-classifier-rgb"] {
+            let file = format!("export/{name}{ending}.onnx");
+            let line = text.lines().find(|line| line.contains(&file)).unwrap();
+            assert!(line.contains("rten finds what we find: 3"), "{text}");
+            assert!(folder.path().join(file).is_file());
+        }
+        let readme = std::fs::read_to_string(folder.path().join("export/README.md")).unwrap();
+        assert!(readme.contains("WIDTH, HEIGHT, SIDE, MARGIN, SQUARE = 320, 256, 224"), "{readme}");
+        assert!(!readme.contains('@'), "{readme}");
+    }
+    succeed(folder.path(), &[&common[..], &["--opset", "25"]].concat());
+    fail(
+        folder.path(),
+        &["export", "--with-postprocess", "--input-size", "300x300"],
+        "multiples of",
+    );
+    fail(folder.path(), &["export", "--with-postprocess", "--input-size", "long:640"], "640x640");
+    fail(folder.path(), &["export", "--opset", "12"], "13 to 25");
+}

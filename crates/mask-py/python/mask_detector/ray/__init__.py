@@ -4,7 +4,8 @@
 killed and begun again meanwhile. ``DetectImages`` is the same work as a stage of a pipeline of your own::
 
     images = ray.data.read_binary_files("s3://bucket/photos", include_paths=True)
-    images.map_batches(DetectImages, batch_format="pyarrow", concurrency=8).write_parquet("s3://bucket/faces")
+    pool = ray.data.ActorPoolStrategy(size=8)
+    images.map_batches(DetectImages, batch_format="pyarrow", compute=pool).write_parquet("s3://bucket/faces")
 """
 
 from .job import Summary, detect_images

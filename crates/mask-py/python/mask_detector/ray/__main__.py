@@ -44,8 +44,8 @@ def main() -> int:
         name: value for name in named if (value := getattr(options, name)) is not None
     }
     ray.init(address=options.address, logging_level=logging.WARNING, log_to_driver=False)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
     def progress(summary: Summary) -> None:
         if sys.stderr.isatty():

@@ -125,7 +125,7 @@ def detect_images(
     summary = Summary(images=manifest.images, done_before=manifest.images - to_do)
     if missing:
         cores = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
-        workers = workers or max(1, int(cores) // threads)
+        workers = min(workers or max(1, int(cores) // threads), len(missing))
         _run(manifest, missing, _stage(taken, into, workers, threads, detector), summary, progress, begun)
     summary.seconds = time.monotonic() - begun
     return summary
@@ -134,16 +134,14 @@ def detect_images(
 def _stage(
     source: Location, output: Location, workers: int, threads: int, detector: dict[str, Any]
 ) -> Callable[[ray.data.Dataset], ray.data.Dataset]:
+    # Workers that die are begun anew, and their files with them, as Ray does unless it is told otherwise.
     return lambda files: files.map_batches(
         _Worker,
         fn_constructor_args=(source, output, threads, detector),
         batch_format="pyarrow",
         batch_size=1,
-        concurrency=workers,
+        compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=threads,
-        # A machine that goes away is no fault of an image.
-        max_restarts=-1,
-        max_task_retries=-1,
     )
 
 
