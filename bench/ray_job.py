@@ -42,6 +42,8 @@ def make_images(folder: Path, photos: list[Path], count: int) -> None:
 
 
 def start(folder: Path) -> None:
+    # On loopback nobody else can come.
+    os.environ["RAY_AUTH_MODE"] = "disabled"
     ray = [str(Path(sys.executable).with_name("ray")), "start", "--disable-usage-stats"]
     quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     environment = os.environ | {"RAY_TMPDIR": str(folder / "ray")}

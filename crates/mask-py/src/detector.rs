@@ -185,8 +185,8 @@ impl Detector {
 
     /// The faces in each of some images, each on a thread of its own.
     ///
-    /// Where an image cannot be used, the first such error is raised; with `errors="return"` it stands in the
-    /// image's place instead.
+    /// Where an image cannot be used, its error is raised; with `errors="return"` it stands in the image's place
+    /// instead.
     #[pyo3(signature = (images, *, color=Color::Rgb, errors="raise"))]
     fn detect_batch<'py>(
         &self,
@@ -293,19 +293,13 @@ impl Detector {
             }
         }
         let mut found = match self.search_decoded(usable) {
-            Ok(found) => found.into_iter(),
-            Err(failure) => {
-                // It is everybody's, but only one can have it.
-                let mut failure = Some(failure);
-                let failed = failures
-                    .into_iter()
-                    .map(|own| Err(own.or_else(|| failure.take()).unwrap_or(Failure::Interrupted)));
-                return failed.collect();
-            }
-        };
+            Ok(found) => found.into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(failure) => images.iter().map(|_| Err(failure.clone())).collect::<Vec<_>>(),
+        }
+        .into_iter();
         let result = |failure: Option<Failure>| match failure {
             Some(failure) => Err(failure),
-            None => found.next().ok_or(Failure::Interrupted),
+            None => found.next().unwrap_or(Err(Failure::Interrupted)),
         };
         failures.into_iter().map(result).collect()
     }
@@ -320,13 +314,13 @@ impl Detector {
                 decoded.as_ref().map(|decoded| (&decoded.image).into()).or_else(|| image.pixels())
             })
             .collect();
-        let mut faces = self.detector.find_faces(&views).map_err(Failure::Networks)?;
+        let mut faces = self.detector.find_faces(&views).map_err(Failure::networks)?;
         let mut regions = Vec::with_capacity(faces.len());
         for faces in &mut faces {
             regions.push(faces.iter().map(|face| face.bbox).collect::<Vec<_>>());
             faces.retain(|face| face.score >= self.min_confidence);
         }
-        let faces = self.detector.classify_faces(&views, &faces).map_err(Failure::Networks)?;
+        let faces = self.detector.classify_faces(&views, &faces).map_err(Failure::networks)?;
         let sizes: Vec<ImageSize> = views.iter().map(ImageView::size).collect();
         let found = images.into_iter().zip(sizes).zip(faces).zip(regions);
         let found = found.map(|((((_, decoded), size), faces), regions)| Found {
@@ -387,7 +381,15 @@ impl Detector {
                     }
                 }
             };
-            interrupted.map_or(Ok(found), Err)
+            // What was not begun because of a failure is not what is said.
+            let failed = found.iter().find(|found| {
+                matches!(found, Err(failure) if !all && !matches!(failure, Failure::Interrupted))
+            });
+            match (interrupted, failed) {
+                (Some(error), _) => Err(error),
+                (None, Some(Err(failure))) => Err(failure.clone().into_exception(py)),
+                _ => Ok(found),
+            }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Errors as Python's exceptions, which the Python package defines.
 
-use std::error::Error;
+use std::{error::Error, path::PathBuf};
 
 use image_input::{DecodeError, ImageError};
 use mask_detector::DetectError;
@@ -17,26 +17,45 @@ mod python {
 }
 
 /// Why an image has no result.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Failure {
-    /// A file that cannot be used.
-    File(ImageError),
-    /// Bytes or pixels that cannot be used.
-    Image(DecodeError),
-    /// The networks failed.
-    Networks(DetectError),
-    /// Nobody wants it any more.
+    /// A file that cannot be read, with the system's number for it.
+    File(PathBuf, i32),
+    /// What cannot be used, and why.
+    Image(String),
+    /// Why the networks failed.
+    Networks(String),
+    /// It was not begun.
     Interrupted,
 }
 
 impl Failure {
+    /// Of a file.
+    pub(crate) fn file(ImageError { path, problem }: ImageError) -> Self {
+        let code = match &problem {
+            DecodeError::Io(error) => error.raw_os_error(),
+            _ => None,
+        };
+        match code {
+            Some(code) => Self::File(path, code),
+            None => Self::Image(format!("{}: {problem}", path.display())),
+        }
+    }
+
+    /// Of bytes.
+    pub(crate) fn image(error: DecodeError) -> Self {
+        Self::Image(error.to_string())
+    }
+
+    /// Of the networks.
+    pub(crate) fn networks(error: DetectError) -> Self {
+        Self::Networks(message(&error))
+    }
+
     /// As an exception.
     pub(crate) fn into_exception(self, py: Python<'_>) -> PyErr {
         match self {
-            Self::File(ImageError { path, problem: DecodeError::Io(error) }) => {
-                let Some(code) = error.raw_os_error() else {
-                    return PyOSError::new_err(format!("{}: {error}", path.display()));
-                };
+            Self::File(path, code) => {
                 // With the system's words and a file's name, Python knows a FileNotFoundError by its number.
                 let words = || py.import("os")?.call_method1("strerror", (code,));
                 let words = words().and_then(|words| Ok(words.cast_into::<PyString>()?.unbind()));
@@ -45,9 +64,8 @@ impl Failure {
                     Err(error) => error,
                 }
             }
-            Self::File(error) => python::ImageError::new_err(error.to_string()),
-            Self::Image(error) => python::ImageError::new_err(error.to_string()),
-            Self::Networks(error) => python::DetectorError::new_err(message(&error)),
+            Self::Image(words) => python::ImageError::new_err(words),
+            Self::Networks(words) => python::DetectorError::new_err(words),
             Self::Interrupted => PyKeyboardInterrupt::new_err(()),
         }
     }

@@ -184,8 +184,8 @@ impl<'a> Image<'a> {
     /// If it cannot be.
     pub(crate) fn decode(&self, options: &DecodeOptions) -> Result<Option<Decoded>, Failure> {
         Ok(match self {
-            Self::File(path) => Some(decode_file(path, options).map_err(Failure::File)?),
-            Self::Encoded(bytes) => Some(decode(bytes, None, options).map_err(Failure::Image)?),
+            Self::File(path) => Some(decode_file(path, options).map_err(Failure::file)?),
+            Self::Encoded(bytes) => Some(decode(bytes, None, options).map_err(Failure::image)?),
             Self::Pixels(_) => None,
         })
     }

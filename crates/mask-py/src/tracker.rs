@@ -95,7 +95,7 @@ impl Tracker {
                 let warning = decoded.and_then(|decoded| decoded.warning.clone());
                 let size = view.size();
                 let mut analysis = lock(&self.analysis);
-                let faces = analysis.process(view, time).map_err(Failure::Networks)?;
+                let faces = analysis.process(view, time).map_err(Failure::networks)?;
                 let regions = analysis.regions();
                 Ok(Found { width: size.width, height: size.height, faces, regions, warning })
             })

@@ -177,6 +177,30 @@ def test_a_batch_loses_nothing(detector, photos, tmp_path):
         detector.detect_batch(images, errors="ignore")
 
 
+def test_the_error_that_is_raised_is_an_images(masked):
+    images = [masked.read_bytes()] * 60 + [b"no image"] + [masked.read_bytes()] * 60
+    small = Detector(threads=3, input_size="64x64")
+    with pytest.raises(ImageError, match="not an image"):
+        small.detect_batch(images)
+
+
+def test_a_batch_can_be_interrupted(masked):
+    code = f"""
+import os, signal, threading
+from mask_detector import Detector
+detector = Detector()
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    detector.detect_batch([{str(masked)!r}] * 100_000)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    output = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert output.stdout == "interrupted\n"
+
+
 def test_results_do_not_depend_on_threads(photos):
     one, many = Detector(threads=1), Detector(threads=5)
     for photo in photos:

@@ -116,6 +116,11 @@ def test_lists_of_images(images, tmp_path):
     assert "absent.jpg" in errors["/absent.jpg"] and errors[str(images / "0" / "000.png")] is None
 
 
+def cluster_address() -> tuple[str, str]:
+    """Of this cluster, beside which there may be others."""
+    return "--address", ray.get_runtime_context().gcs_address
+
+
 def workers() -> list[psutil.Process]:
     return [
         process
@@ -196,11 +201,11 @@ def test_the_command(images, tmp_path):
         command = [sys.executable, "-m", "mask_detector.ray", *map(str, arguments), "--input-size", SIZE]
         return subprocess.run(command, check=False, capture_output=True, text=True)
 
-    done = run(images, tmp_path / "out", "--address", "auto")
+    done = run(images, tmp_path / "out", *cluster_address())
     assert done.returncode == 1, done.stderr
     summary = json.loads(done.stdout)
     assert (summary["searched"], summary["failed"], done.stderr) == (41, 1, "")
-    done = run(images, tmp_path / "out", "--address", "auto")
+    done = run(images, tmp_path / "out", *cluster_address())
     assert (done.returncode, json.loads(done.stdout)["done_before"]) == (0, 41)
-    done = run(tmp_path / "absent", tmp_path / "out2", "--address", "auto")
+    done = run(tmp_path / "absent", tmp_path / "out2", *cluster_address())
     assert done.returncode == 2 and done.stderr.count("\n") == 1

@@ -168,8 +168,8 @@ class Detector:
     ) -> list[Detections | Exception]:
         """The faces in each of some images, each on a thread of its own.
 
-        Where an image cannot be used, the first such error is raised; with ``errors="return"`` it stands in the
-        image's place instead.
+        Where an image cannot be used, its error is raised; with ``errors="return"`` it stands in the image's
+        place instead.
         """
     def tracker(self, *, detect_every: int = 1) -> Tracker:
         """What follows people over the frames of a video or a camera.
