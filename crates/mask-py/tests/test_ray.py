@@ -204,7 +204,9 @@ def test_the_command(images, tmp_path):
     done = run(images, tmp_path / "out", *cluster_address())
     assert done.returncode == 1, done.stderr
     summary = json.loads(done.stdout)
-    assert (summary["searched"], summary["failed"], done.stderr) == (41, 1, "")
+    assert (summary["searched"], summary["failed"]) == (41, 1)
+    # Ray's core warns of each pool of workers, whoever makes it.
+    assert [line for line in done.stderr.splitlines() if "core_worker.cc" not in line] == []
     done = run(images, tmp_path / "out", *cluster_address())
     assert (done.returncode, json.loads(done.stdout)["done_before"]) == (0, 41)
     done = run(tmp_path / "absent", tmp_path / "out2", *cluster_address())

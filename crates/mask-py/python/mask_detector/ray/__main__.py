@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
 from typing import Any
 
@@ -44,8 +43,6 @@ def main() -> int:
     detector: dict[str, Any] = {
         name: value for name in named if (value := getattr(options, name)) is not None
     }
-    # Ray's core warns of each pool of workers, whoever makes it.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray.init(address=options.address, logging_level=logging.WARNING, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
