@@ -6,6 +6,7 @@ import io
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 IMAGES_PER_FILE = 500
 #: Images that a worker holds at once.
 IMAGES_AT_ONCE = 32
+
+#: Images that a worker reads at the same time, as distant storage wants it.
+READERS = 8
 
 #: What a worker says of a file that it has made.
 _DONE = pa.schema([("images", pa.int64()), ("failed", pa.int64()), ("labels", pa.list_(pa.string()))])
@@ -73,10 +77,15 @@ class _Worker:
         return pa.Table.from_pylist([self._file(**row) for row in batch.to_pylist()], _DONE)
 
     def _file(self, file: str, images: list[str]) -> dict[str, Any]:
+        chunks = [images[at : at + IMAGES_AT_ONCE] for at in range(0, len(images), IMAGES_AT_ONCE)]
         parts = []
-        for start in range(0, len(images), IMAGES_AT_ONCE):
-            names = images[start : start + IMAGES_AT_ONCE]
-            parts.append(search(self._detector, names, [self._read(name) for name in names]))
+        with ThreadPoolExecutor(READERS) as readers:
+            coming = [readers.submit(self._read, name) for name in chunks[0]]
+            for names, following in zip(chunks, [*chunks[1:], []], strict=True):
+                here = [reading.result() for reading in coming]
+                # The next ones come while these are searched.
+                coming = [readers.submit(self._read, name) for name in following]
+                parts.append(search(self._detector, names, here))
         results = pa.concat_tables(parts)
         buffer = io.BytesIO()
         pq.write_table(results, buffer, compression="zstd")
