@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -29,7 +30,7 @@ class DetectImages:
         return search(self._detector, names, batch[self._images].to_pylist())
 
 
-def search(detector: Detector, names: list[str], images: list[str | bytes | Exception]) -> pa.Table:
+def search(detector: Detector, names: Sequence[str], images: Sequence[str | bytes | Exception]) -> pa.Table:
     """The rows of images, of which some may have failed already."""
     usable = [image for image in images if not isinstance(image, Exception)]
     results = iter(detector.detect_batch(usable, errors="return"))
