@@ -62,8 +62,9 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     let shard = args.shard.unwrap_or(Shard::ALL);
     inputs.retain(|(input, _)| shard.holds(&input.name()));
     let results = open_results(args, shard)?;
-    let results = results.map(|(results, done)| {
-        inputs.retain(|(input, _)| !done.contains(&*input.name()));
+    let results = results.map(|(results, mut done)| {
+        // Not twice either what is named twice.
+        inputs.retain(|(input, _)| done.insert(input.name().into_owned()));
         results
     });
     networks::start_threads(&args.detector)?;

@@ -58,9 +58,11 @@ fn read(results: &Path) -> (BTreeMap<String, Vec<Value>>, usize) {
 #[test]
 fn shards_are_all_images_once() {
     let (images, results) = (images(50), tempfile::tempdir().unwrap());
+    // An image that is named twice is in the results once, too.
+    let twice = images.path().join("7.png");
     for shard in ["1/3", "2/3", "3/3"] {
-        let output =
-            into_files(images.path(), results.path(), &["--shard", shard]).output().unwrap();
+        let arguments = ["--shard", shard, twice.to_str().unwrap()];
+        let output = into_files(images.path(), results.path(), &arguments).output().unwrap();
         assert!(output.stdout.is_empty());
         assert!([Some(0), Some(1), Some(2)].contains(&output.status.code()), "{}", stderr(&output));
     }
@@ -102,6 +104,27 @@ fn what_was_killed_goes_on_and_every_image_is_there_once() {
     // Nothing is left to do.
     let output = run().output().unwrap();
     assert_eq!((output.status.code(), read(results.path()).0.len()), (Some(0), 2301));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_interrupted_keeps_what_was_done() {
+    let (images, results) = (images(2300), tempfile::tempdir().unwrap());
+    let run = || into_files(images.path(), results.path(), &["--resume"]);
+    let mut interrupted = run().stderr(Stdio::null()).spawn().unwrap();
+    while !results.path().join("shard-00001-of-00001-000000.ndjson").exists() {
+        assert!(interrupted.try_wait().unwrap().is_none(), "it ended too early");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let pid = interrupted.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(interrupted.wait().unwrap().code(), Some(130));
+    let (rows, files) = read(results.path());
+    assert!(rows.len() > 1000 && rows.len() < 2301, "{}", rows.len());
+    assert_eq!(files, rows.len().div_ceil(1000));
+    run().output().unwrap();
+    let (rows, _) = read(results.path());
+    assert!(rows.len() == 2301 && rows.values().all(|rows| rows.len() == 1));
 }
 
 #[test]
