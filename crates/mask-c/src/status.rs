@@ -4,10 +4,11 @@ use std::{
     cell::RefCell,
     error::Error,
     ffi::{CString, c_char},
-    iter,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
 };
+
+use mask_detector::error_line;
 
 /// How a call went. `mask_last_error` has the words.
 #[repr(C)]
@@ -37,15 +38,7 @@ impl Failure {
     }
 
     pub(crate) fn of(status: MaskStatus, error: &dyn Error) -> Self {
-        let all = iter::successors(Some(error), |error| (*error).source());
-        let mut words: Vec<String> = Vec::new();
-        for text in all.map(ToString::to_string) {
-            // Some errors repeat what is behind them.
-            if !words.iter().any(|before| before.contains(&text)) {
-                words.push(text);
-            }
-        }
-        Self { status, words: words.join(": ") }
+        Self { status, words: error_line(error) }
     }
 }
 

@@ -23,3 +23,15 @@ pub enum DetectError {
     #[error(transparent)]
     Masks(#[from] MaskModelError),
 }
+
+/// An error and what is behind it, in one line, for those who show it elsewhere; what repeats is said once.
+pub fn error_line(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    for error in std::iter::successors(error.source(), |error| (*error).source()) {
+        let words = error.to_string();
+        if !line.contains(&words) {
+            line = format!("{line}: {words}");
+        }
+    }
+    line
+}

@@ -37,7 +37,7 @@ pub use burn::tensor::Device;
 pub use detection::FaceDetection;
 pub use detector::{MaskDetector, MaskDetectorConfig};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
-pub use error::DetectError;
+pub use error::{DetectError, error_line};
 pub use face_ssd::{
     Arithmetic, Engine, Face, FaceDetectorConfig, FaceSsdError, InputSize, PostprocessConfig,
     PriorLayout, WeightsSource,

@@ -3,7 +3,7 @@
 use std::{error::Error, path::PathBuf};
 
 use image_input::{DecodeError, ImageError};
-use mask_detector::DetectError;
+use mask_detector::{DetectError, error_line};
 use pyo3::{
     PyErr, Python,
     exceptions::{PyKeyboardInterrupt, PyOSError},
@@ -49,7 +49,7 @@ impl Failure {
 
     /// Of the networks.
     pub(crate) fn networks(error: DetectError) -> Self {
-        Self::Networks(message(&error))
+        Self::Networks(error_line(&error))
     }
 
     /// As an exception.
@@ -73,19 +73,5 @@ impl Failure {
 
 /// A detector that cannot be made, as an exception.
 pub(crate) fn detector_error(error: &dyn Error) -> PyErr {
-    python::DetectorError::new_err(message(error))
-}
-
-/// An error with what is behind it, where that says more.
-fn message(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = error.source();
-    }
-    text
+    python::DetectorError::new_err(error_line(error))
 }

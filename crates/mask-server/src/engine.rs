@@ -6,9 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    error::Error,
     ffi::OsStr,
-    iter,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -19,7 +17,7 @@ use std::{
 use axum::body::Bytes;
 use image::RgbImage;
 use image_input::{DecodeOptions, ImageView, decode};
-use mask_detector::{BoundingBox, FaceDetection, MaskDetector};
+use mask_detector::{BoundingBox, FaceDetection, MaskDetector, error_line};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout_at,
@@ -223,9 +221,7 @@ fn run_batch(detector: &MaskDetector, mut batch: Vec<Decoded>) {
             }
         }
         Err(error) => {
-            let reasons = iter::successors(Some(&error as &dyn Error), |error| (*error).source());
-            let reasons: Vec<String> = reasons.map(ToString::to_string).collect();
-            tracing::error!("the networks failed: {}", reasons.join(": "));
+            tracing::error!("the networks failed: {}", error_line(&error));
             batch.into_iter().for_each(|decoded| drop(decoded.answer.send(Err(Problem::failed()))));
         }
     }
