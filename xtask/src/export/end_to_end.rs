@@ -154,7 +154,12 @@ pub(super) fn readme(args: &ExportArgs, size: ImageSize) -> anyhow::Result<Strin
     let classes: Vec<String> =
         classifier.classes().iter().map(|name| format!("\"{name}\"")).collect();
     let defaults = PostprocessConfig::default();
+    let threshold = defaults.score_threshold.to_string();
+    let rten = include_str!("../../../crates/onnx-export/examples/rten.rs")
+        .replace("(640, 640)", &format!("({}, {})", size.width, size.height))
+        .replace("0.65", &threshold);
     let text = include_str!("README.md")
+        .replace("@RTEN@", &rten)
         .replace("@WIDTH@", &size.width.to_string())
         .replace("@HEIGHT@", &size.height.to_string())
         .replace("@ENDING@", args.precision.ending())
@@ -162,7 +167,7 @@ pub(super) fn readme(args: &ExportArgs, size: ImageSize) -> anyhow::Result<Strin
         .replace("@CLASSES@", &classes.join(", "))
         .replace("@MARGIN@", &crop.margin.to_string())
         .replace("@SQUARE@", if crop.square { "True" } else { "False" })
-        .replace("@THRESHOLD@", &defaults.score_threshold.to_string())
+        .replace("@THRESHOLD@", &threshold)
         .replace("@CANDIDATES@", &defaults.max_candidates.to_string());
     Ok(text)
 }
