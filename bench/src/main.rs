@@ -213,27 +213,21 @@ fn export_classifier(output: PathBuf) -> anyhow::Result<()> {
     let values = checkpoint.labels.classes.len();
     let network = checkpoint.calibrated();
     let graph = Graph::trace(&network, [1, 3, 224, 224], ClassifierNetwork::forward)?;
-    let export = Export {
-        name: "classifier",
-        graph: &graph,
-        input_size: Some([224; 2]),
-        outputs: &[ExportOutput { name: "probabilities", values, rows: false }],
-        metadata: &[],
-    };
+    let outputs = [ExportOutput { name: "probabilities", values, rows: false }];
+    let export =
+        Export { input_size: Some([224; 2]), ..Export::new("classifier", &graph, &outputs) };
     Ok(std::fs::write(output, export.encode("mask-bench")?)?)
 }
 
 fn export_face(height: usize, width: usize, output: PathBuf) -> anyhow::Result<()> {
     let graph = Graph::trace(&face_network(&Device::flex())?, [1, 3, height, width], face_outputs)?;
+    let outputs = [
+        ExportOutput { name: "box_deltas", values: 4, rows: true },
+        ExportOutput { name: "class_logits", values: 2, rows: true },
+    ];
     let export = Export {
-        name: "face-detector",
-        graph: &graph,
         input_size: Some([height, width]),
-        outputs: &[
-            ExportOutput { name: "box_deltas", values: 4, rows: true },
-            ExportOutput { name: "class_logits", values: 2, rows: true },
-        ],
-        metadata: &[],
+        ..Export::new("face-detector", &graph, &outputs)
     };
     Ok(std::fs::write(output, export.encode("mask-bench")?)?)
 }

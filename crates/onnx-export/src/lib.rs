@@ -7,23 +7,15 @@
 //!
 //! ```
 //! use fused_cpu::{Activation, Graph, Operation, ValueId};
-//! use onnx_export::{Export, ExportOutput, OperatorSetVersion, Storage};
+//! use onnx_export::{Export, ExportOutput};
 //!
 //! let mut graph = Graph::new(3);
 //! let mean = graph.add(Operation::GlobalAverage, &[ValueId::INPUT])?;
 //! let silu = graph.activate(mean, Activation::Silu)?;
 //! graph.set_outputs(&[silu])?;
-//! let export = Export {
-//!     name: "mean",
-//!     graph: &graph,
-//!     input_size: None,
-//!     outputs: &[ExportOutput { name: "means", values: 3, rows: false }],
-//!     metadata: &[("preprocessing", "RGB, 0 to 1")],
-//!     image: None,
-//!     boxes: None,
-//!     storage: Storage::Single,
-//!     operator_set: OperatorSetVersion::OLDEST,
-//! };
+//! let outputs = [ExportOutput { name: "means", values: 3, rows: false }];
+//! let metadata = &[("preprocessing", "RGB, 0 to 1")];
+//! let export = Export { metadata, ..Export::new("mean", &graph, &outputs) };
 //! assert!(export.encode("an example")?.len() > 100);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

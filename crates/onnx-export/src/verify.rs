@@ -175,17 +175,8 @@ mod tests {
         rows.push(graph.add(flatten, &[joined]).unwrap());
         let rows = graph.add(Operation::ConcatPixels, &rows).unwrap();
         graph.set_outputs(&[rows]).unwrap();
-        let export = Export {
-            name: "everything",
-            graph: &graph,
-            input_size: None,
-            outputs: &[ExportOutput { name: "rows", values: 4, rows: true }],
-            metadata: &[],
-            image: None,
-            boxes: None,
-            storage: Storage::Single,
-            operator_set: OperatorSetVersion::OLDEST,
-        };
+        let outputs = [ExportOutput { name: "rows", values: 4, rows: true }];
+        let export = Export::new("everything", &graph, &outputs);
         let plan = Plan::from_graph(graph.clone()).unwrap();
         for operator_set in [OperatorSetVersion::OLDEST, OperatorSetVersion::NEWEST] {
             let bytes = Export { operator_set, ..export }.encode("test").unwrap();

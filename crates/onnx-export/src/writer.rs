@@ -37,6 +37,23 @@ pub struct Export<'a> {
     pub operator_set: OperatorSetVersion,
 }
 
+impl<'a> Export<'a> {
+    /// A network by itself, of any input size, in single precision and the oldest operators.
+    pub fn new(name: &'a str, graph: &'a Graph, outputs: &'a [ExportOutput<'a>]) -> Self {
+        Self {
+            name,
+            graph,
+            input_size: None,
+            outputs,
+            metadata: &[],
+            image: None,
+            boxes: None,
+            storage: Storage::Single,
+            operator_set: OperatorSetVersion::OLDEST,
+        }
+    }
+}
+
 /// How parameters are stored in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Storage {

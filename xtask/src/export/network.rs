@@ -199,16 +199,7 @@ impl Network {
     }
 
     fn export<'a>(&'a self, graph: &'a Graph, metadata: &'a [(&'a str, &'a str)]) -> Export<'a> {
-        Export {
-            name: self.name,
-            graph,
-            input_size: (!self.free_size).then_some([self.side; 2]),
-            outputs: &self.outputs,
-            metadata,
-            image: None,
-            boxes: None,
-            storage: Storage::Single,
-            operator_set: OperatorSetVersion::OLDEST,
-        }
+        let input_size = (!self.free_size).then_some([self.side; 2]);
+        Export { input_size, metadata, ..Export::new(self.name, graph, &self.outputs) }
     }
 }

@@ -6,25 +6,20 @@
 //! input's halo of zeros stands for the padding. Every output is summed in one order, whatever the
 //! tile, so that neither batch nor threads change a result.
 
-use std::{ops::Range, sync::Arc};
+use std::{marker::PhantomData, ops::Range, sync::Arc};
 
-use super::Kernel;
+use super::{
+    Kernel,
+    tile::{Division, Panel, PixelOffsets, TileOutput, Tiled, sweep},
+};
 use crate::{
     Window,
     activation::Clamp,
     execution::StepRun,
     memory::Floats,
-    simd::{MAX_LANES, dispatch, lanes::Lanes},
+    simd::{dispatch, lanes::Lanes},
     view::{Arena, Source, View},
 };
-
-/// Pixels of the largest tile, of which tasks are multiples. MobileNetV2's rows have 7 or a multiple
-/// of 14 pixels.
-pub(super) const TILE_PIXELS: usize = 14;
-/// Floats of the input that the output pixels of a task may read, to stay in a core's cache.
-const TASK_FLOATS: usize = 48 * 1024;
-/// Vectors of output channels in a tile.
-pub(super) const TILE_VECTORS: usize = 2;
 
 /// Input values that one iteration of the innermost loop multiplies.
 const UNROLLED: usize = 4;
@@ -106,21 +101,22 @@ impl Dense {
 
         step.parallel(division.tasks(), |task| {
             let (pixels, panels) = (division.pixels(task), division.panels(task));
-            let count = pixels.len();
-            let mut offsets = [PixelOffsets::default(); Division::MOST_PIXELS];
-            for (pixel, offsets) in pixels.zip(&mut offsets) {
-                let (y, x) = (pixel / output.width, pixel % output.width);
-                *offsets = PixelOffsets {
-                    input: input.at(y * window.stride[0], x * window.stride[1]),
-                    output: output.at(y, x),
-                    residual: residual.map_or(0, |(_, view)| view.at(y, x)),
-                };
-            }
+            let row = |y: usize| PixelOffsets {
+                input: input.at(y * window.stride[0], 0),
+                output: output.at(y, 0),
+                residual: residual.map_or(0, |(_, view)| view.at(y, 0)),
+            };
+            let pixel = PixelOffsets {
+                input: window.stride[1] * input.pixel,
+                output: output.pixel,
+                residual: residual.map_or(0, |(_, view)| view.pixel),
+            };
+            let pixels = PixelOffsets::list(pixels, output.width, row, pixel);
             let channels = Panel::channels(&weights.panels[panels.clone()]);
             let task = Block {
                 arena: step.arena,
                 source: step.source,
-                pixels: &offsets[..count],
+                pixels: &pixels,
                 spans: step.spans,
                 weights,
                 panels,
@@ -139,59 +135,6 @@ impl Dense {
                 }
             }
         });
-    }
-}
-
-/// How the pixels and panels of a convolution are divided among tasks.
-pub(super) struct Division {
-    /// All pixels, and those of a task.
-    pixels: usize,
-    block: usize,
-    /// All panels, and those of a task.
-    panels: usize,
-    panels_each: usize,
-    /// Tasks that divide the panels of a block.
-    shares: usize,
-}
-
-impl Division {
-    /// Most output pixels that one task computes.
-    pub(super) const MOST_PIXELS: usize = 392;
-
-    /// `wanted` is how many tasks are wanted, `reads` how many floats of the input there are for an
-    /// output pixel. With `by_panels`, tasks divide the panels before the pixels.
-    pub(super) fn new(
-        wanted: usize,
-        pixels: usize,
-        reads: usize,
-        panels: usize,
-        by_panels: bool,
-    ) -> Self {
-        let shares = if by_panels { wanted.min(panels) } else { 1 };
-        let block = (TASK_FLOATS / reads)
-            .min(pixels.div_ceil(wanted.div_ceil(shares)))
-            .clamp(1, Self::MOST_PIXELS)
-            .next_multiple_of(TILE_PIXELS);
-        let blocks = pixels.div_ceil(block);
-        // Few pixels: tasks also divide the output channels.
-        let shares = shares.max(wanted.div_ceil(blocks)).min(panels);
-        Self { pixels, block, panels, panels_each: panels.div_ceil(shares), shares }
-    }
-
-    pub(super) fn tasks(&self) -> usize {
-        self.pixels.div_ceil(self.block) * self.shares
-    }
-
-    /// The pixels of a task.
-    pub(super) fn pixels(&self, task: usize) -> Range<usize> {
-        let first = task / self.shares * self.block;
-        first..self.pixels.min(first + self.block)
-    }
-
-    /// The panels of a task; there may be none left.
-    pub(super) fn panels(&self, task: usize) -> Range<usize> {
-        let first = task % self.shares * self.panels_each;
-        first.min(self.panels)..(first + self.panels_each).min(self.panels)
     }
 }
 
@@ -226,40 +169,6 @@ impl Weights {
             Self::Own(weights) => weights,
             Self::Shared { memory, range } => &memory[range.clone()],
         }
-    }
-}
-
-/// Output channels that one sweep over the pixels makes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Panel {
-    /// First output channel.
-    pub(super) channel: usize,
-    /// Output channels, at most `vectors` times the lanes.
-    pub(super) channels: usize,
-    pub(super) vectors: usize,
-    /// Where its weights begin.
-    pub(super) weights: usize,
-}
-
-impl Panel {
-    /// The panels of so many channels with `rows` rows of weights, and the length of all weights.
-    pub(super) fn divide(channels: usize, lanes: usize, rows: usize) -> (Vec<Self>, usize) {
-        let mut panels = Vec::new();
-        let (mut channel, mut weights) = (0, 0);
-        while channel < channels {
-            let vectors = if channels - channel > lanes { TILE_VECTORS } else { 1 };
-            let end = channels.min(channel + vectors * lanes);
-            panels.push(Self { channel, channels: end - channel, vectors, weights });
-            weights += vectors * lanes * rows;
-            channel = end;
-        }
-        (panels, weights)
-    }
-
-    /// The output channels of neighbouring panels.
-    pub(super) fn channels(panels: &[Self]) -> Range<usize> {
-        let end = panels.last().map_or(0, |panel| panel.channel + panel.channels);
-        panels.first().map_or(0, |panel| panel.channel)..end
     }
 }
 
@@ -321,14 +230,6 @@ pub(crate) struct Span {
     pub(super) length: usize,
 }
 
-/// Where an output pixel reads and writes, in floats from the start of the memory.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct PixelOffsets {
-    pub(super) input: usize,
-    pub(super) output: usize,
-    pub(super) residual: usize,
-}
-
 /// Some output pixels and panels of a convolution.
 pub(super) struct Block<'a> {
     pub(super) arena: Arena,
@@ -363,91 +264,62 @@ dispatch! {
 
 #[inline(always)]
 unsafe fn convolve_block<V: Lanes>(block: &Block<'_>) {
-    for panel in &block.weights.panels[block.panels.clone()] {
-        unsafe {
-            if panel.vectors == TILE_VECTORS {
-                convolve_panel::<V, TILE_VECTORS>(block, panel);
-            } else {
-                convolve_panel::<V, 1>(block, panel);
-            }
-        }
-    }
+    let panels = &block.weights.panels[block.panels.clone()];
+    unsafe { sweep(&FloatTiles::<V>(block, PhantomData), panels, block.pixels) }
 }
 
-#[inline(always)]
-unsafe fn convolve_panel<V: Lanes, const VECTORS: usize>(block: &Block<'_>, panel: &Panel) {
-    let mut pixels = block.pixels;
-    // The largest tile whose sums, with a row of weights and a value, fit the registers.
-    let largest = if V::REGISTERS >= 32 { TILE_PIXELS } else { 6 };
-    while !pixels.is_empty() {
-        let (tile, rest) = pixels.split_at(pixels.len().min(largest));
+/// A block whose tiles are made in vectors of floats.
+struct FloatTiles<'a, V>(&'a Block<'a>, PhantomData<V>);
+
+impl<V: Lanes> Tiled for FloatTiles<'_, V> {
+    const REGISTERS: usize = V::REGISTERS;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "constant bounds, to be unrolled")]
+    unsafe fn tile<const VECTORS: usize, const PIXELS: usize>(
+        &self,
+        panel: &Panel,
+        pixels: &[PixelOffsets],
+    ) {
+        let Self(block, _) = self;
+        let last = pixels.len() - 1;
         unsafe {
-            match tile.len() {
-                11.. => convolve_tile::<V, VECTORS, TILE_PIXELS>(block, panel, tile),
-                9..11 => convolve_tile::<V, VECTORS, 10>(block, panel, tile),
-                7..9 => convolve_tile::<V, VECTORS, 8>(block, panel, tile),
-                5..7 => convolve_tile::<V, VECTORS, 6>(block, panel, tile),
-                2..5 => convolve_tile::<V, VECTORS, 4>(block, panel, tile),
-                _ => convolve_tile::<V, VECTORS, 1>(block, panel, tile),
+            let inputs: [*const f32; PIXELS] =
+                std::array::from_fn(|i| block.source.at(pixels[i.min(last)].input, block.reach()));
+            let bias = block.weights.bias.as_ptr().add(panel.channel);
+            let mut sums = [[V::splat(0.0); VECTORS]; PIXELS];
+            for pixel in 0..PIXELS {
+                for vector in 0..VECTORS {
+                    sums[pixel][vector] = V::load(bias.add(vector * V::COUNT));
+                }
             }
-        }
-        pixels = rest;
-    }
-}
 
-/// A tile of `PIXELS` pixels; those that are lacking repeat the last one and are not stored.
-///
-/// Indices and constant bounds throughout, here and in [`accumulate`], so that the compiler unrolls
-/// it all and the sums stay in registers.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "see above")]
-unsafe fn convolve_tile<V: Lanes, const VECTORS: usize, const PIXELS: usize>(
-    block: &Block<'_>,
-    panel: &Panel,
-    pixels: &[PixelOffsets],
-) {
-    let last = pixels.len() - 1;
-    unsafe {
-        let inputs: [*const f32; PIXELS] =
-            std::array::from_fn(|i| block.source.at(pixels[i.min(last)].input, block.reach()));
-        let bias = block.weights.bias.as_ptr().add(panel.channel);
-        let mut sums = [[V::splat(0.0); VECTORS]; PIXELS];
-        for pixel in 0..PIXELS {
-            for vector in 0..VECTORS {
-                sums[pixel][vector] = V::load(bias.add(vector * V::COUNT));
+            let mut weights = block.weights.weights.as_slice().as_ptr().add(panel.weights);
+            for span in block.spans {
+                let mut from: [*const f32; PIXELS] =
+                    std::array::from_fn(|i| inputs[i].add(span.offset));
+                for _ in 0..span.length / UNROLLED {
+                    sums = accumulate::<V, VECTORS, PIXELS, UNROLLED>(sums, &from, weights);
+                    from = from.map(|from| from.add(UNROLLED));
+                    weights = weights.add(UNROLLED * VECTORS * V::COUNT);
+                }
+                for _ in 0..span.length % UNROLLED {
+                    sums = accumulate::<V, VECTORS, PIXELS, 1>(sums, &from, weights);
+                    from = from.map(|from| from.add(1));
+                    weights = weights.add(VECTORS * V::COUNT);
+                }
             }
-        }
 
-        let mut weights = block.weights.weights.as_slice().as_ptr().add(panel.weights);
-        for span in block.spans {
-            let mut from: [*const f32; PIXELS] =
-                std::array::from_fn(|i| inputs[i].add(span.offset));
-            for _ in 0..span.length / UNROLLED {
-                sums = accumulate::<V, VECTORS, PIXELS, UNROLLED>(sums, &from, weights);
-                from = from.map(|from| from.add(UNROLLED));
-                weights = weights.add(UNROLLED * VECTORS * V::COUNT);
-            }
-            for _ in 0..span.length % UNROLLED {
-                sums = accumulate::<V, VECTORS, PIXELS, 1>(sums, &from, weights);
-                from = from.map(|from| from.add(1));
-                weights = weights.add(VECTORS * V::COUNT);
-            }
-        }
-
-        for pixel in 0..PIXELS {
-            let Some(offsets) = pixels.get(pixel) else { break };
-            let output = block.arena.at(offsets.output + panel.channel, panel.channels);
-            let residual = block
-                .residual
-                .map(|source| source.at(offsets.residual + panel.channel, panel.channels));
-            finish(sums[pixel], residual, output, panel.channels, &block.clamp);
+            let Block { arena, residual, clamp, .. } = block;
+            let output = TileOutput { arena: *arena, panel, pixels, residual: *residual, clamp };
+            output.store(sums);
         }
     }
 }
 
 /// Adds the products of the next `VALUES` input values of every pixel with their weights.
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "as in `convolve_tile`")]
+#[allow(clippy::needless_range_loop, reason = "as in `Tiled::tile`")]
 unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const VALUES: usize>(
     mut sums: [[V; VECTORS]; PIXELS],
     from: &[*const f32; PIXELS],
@@ -467,32 +339,4 @@ unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const 
         }
     }
     sums
-}
-
-/// Adds the residual, clamps and stores the first `channels` sums of a pixel.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "as in `convolve_tile`")]
-pub(super) unsafe fn finish<V: Lanes, const VECTORS: usize>(
-    sums: [V; VECTORS],
-    residual: Option<*const f32>,
-    output: *mut f32,
-    channels: usize,
-    clamp: &Clamp,
-) {
-    unsafe {
-        for vector in 0..VECTORS {
-            let (first, sum) = (vector * V::COUNT, sums[vector]);
-            if first + V::COUNT <= channels {
-                let sum = residual.map_or(sum, |residual| sum.add(V::load(residual.add(first))));
-                clamp.apply(sum).store(output.add(first));
-                continue;
-            }
-            let mut lanes = [0.0; MAX_LANES];
-            sum.store(lanes.as_mut_ptr());
-            for (channel, lane) in (first..channels).zip(lanes) {
-                let sum = lane + residual.map_or(0.0, |residual| *residual.add(channel));
-                *output.add(channel) = clamp.apply(sum);
-            }
-        }
-    }
 }

@@ -21,6 +21,7 @@ mod pixelwise;
 mod pool;
 mod quantized;
 mod softmax;
+mod tile;
 mod upsample;
 mod winograd;
 

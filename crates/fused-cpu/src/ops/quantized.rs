@@ -4,11 +4,11 @@
 //! the part of the input that it reads into integers, in memory of its thread; so the input is a float everywhere
 //! else, and such a convolution can be part of a chain.
 
-use std::{cell::RefCell, ops::Range};
+use std::{cell::RefCell, marker::PhantomData, ops::Range};
 
 use super::{
     Convolution, Kernel, Span,
-    dense::{Division, Panel, PixelOffsets, TILE_PIXELS, TILE_VECTORS, finish},
+    tile::{Division, Panel, PixelOffsets, TileOutput, Tiled, sweep},
 };
 use crate::{
     Window,
@@ -179,21 +179,26 @@ impl QuantizedDense {
                 length: span,
             })
             .collect();
-        let mut offsets = [PixelOffsets::default(); Division::MOST_PIXELS];
-        let count = pixels.len();
-        for (pixel, offsets) in pixels.zip(&mut offsets) {
-            let (y, x) = (pixel / step.output.width, pixel % step.output.width);
-            let [top, left] = if region.flat { [0, pixel] } else { [y * stride[0], x * stride[1]] };
-            *offsets = PixelOffsets {
-                input: (top - region.rows.start) * row + (left - region.columns.start) * words,
-                output: step.output.at(y, x),
-                residual: step.other.map_or(0, |(_, view)| view.at(y, x)),
-            };
-        }
+        let (width, columns) = (step.output.width, region.columns.start * words);
+        let first = |y: usize| PixelOffsets {
+            input: match region.flat {
+                true => y * width * words,
+                false => (y * stride[0] - region.rows.start) * row,
+            }
+            .wrapping_sub(columns),
+            output: step.output.at(y, 0),
+            residual: step.other.map_or(0, |(_, view)| view.at(y, 0)),
+        };
+        let pixel = PixelOffsets {
+            input: stride[1] * words,
+            output: step.output.pixel,
+            residual: step.other.map_or(0, |(_, view)| view.pixel),
+        };
+        let pixels = PixelOffsets::list(pixels, width, first, pixel);
         let block = Block {
             arena: step.arena,
             integers,
-            pixels: &offsets[..count],
+            pixels: &pixels,
             spans: &spans,
             weights: &self.weights,
             panels: panels.clone(),
@@ -358,100 +363,79 @@ dispatch_words! {
 unsafe fn convolve_block<W: Words>(block: &Block<'_>) {
     let length: usize = block.spans.iter().map(|span| span.length).sum();
     assert!(length == block.weights.length, "spans and weights of a convolution differ");
-    for panel in &block.weights.panels[block.panels.clone()] {
-        unsafe {
-            if panel.vectors == TILE_VECTORS {
-                convolve_panel::<W, TILE_VECTORS>(block, panel);
-            } else {
-                convolve_panel::<W, 1>(block, panel);
-            }
-        }
-    }
+    let panels = &block.weights.panels[block.panels.clone()];
+    unsafe { sweep(&WordTiles::<W>(block, PhantomData), panels, block.pixels) }
 }
 
-#[inline(always)]
-unsafe fn convolve_panel<W: Words, const VECTORS: usize>(block: &Block<'_>, panel: &Panel) {
-    let mut pixels = block.pixels;
-    let largest = if W::REGISTERS >= 32 { TILE_PIXELS } else { 6 };
-    while !pixels.is_empty() {
-        let (tile, rest) = pixels.split_at(pixels.len().min(largest));
+/// A block whose tiles are made in vectors of words.
+struct WordTiles<'a, W>(&'a Block<'a>, PhantomData<W>);
+
+impl<W: Words> Tiled for WordTiles<'_, W> {
+    const REGISTERS: usize = W::REGISTERS;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "constant bounds, to be unrolled")]
+    unsafe fn tile<const VECTORS: usize, const PIXELS: usize>(
+        &self,
+        panel: &Panel,
+        pixels: &[PixelOffsets],
+    ) {
+        let Self(block, _) = self;
+        let Block { weights, integers, .. } = block;
+        let last = pixels.len() - 1;
+        let reach = block.spans.last().map_or(0, |span| span.offset + span.length);
         unsafe {
-            match tile.len() {
-                11.. => convolve_tile::<W, VECTORS, TILE_PIXELS>(block, panel, tile),
-                7..11 => convolve_tile::<W, VECTORS, 10>(block, panel, tile),
-                5..7 => convolve_tile::<W, VECTORS, 6>(block, panel, tile),
-                2..5 => convolve_tile::<W, VECTORS, 4>(block, panel, tile),
-                _ => convolve_tile::<W, VECTORS, 1>(block, panel, tile),
-            }
-        }
-        pixels = rest;
-    }
-}
-
-/// A tile, as [`super::dense`] makes it.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "constant bounds, to be unrolled")]
-unsafe fn convolve_tile<W: Words, const VECTORS: usize, const PIXELS: usize>(
-    block: &Block<'_>,
-    panel: &Panel,
-    pixels: &[PixelOffsets],
-) {
-    let Block { weights, integers, .. } = block;
-    let last = pixels.len() - 1;
-    let reach = block.spans.last().map_or(0, |span| span.offset + span.length);
-    unsafe {
-        let inputs: [*const u32; PIXELS] = std::array::from_fn(|i| {
-            let start = pixels[i.min(last)].input;
-            integers[start..start + reach].as_ptr()
-        });
-        let mut sums = [[W::splat(0); VECTORS]; PIXELS];
-        for vector in 0..VECTORS {
-            let start = W::load(weights.starts.as_ptr().add(panel.channel + vector * W::COUNT));
-            for pixel in 0..PIXELS {
-                sums[pixel][vector] = start;
-            }
-        }
-
-        let mut row = weights.words.as_ptr().add(panel.weights);
-        for span in block.spans {
-            let mut from: [*const u32; PIXELS] =
-                std::array::from_fn(|i| inputs[i].add(span.offset));
-            for _ in 0..span.length / UNROLLED {
-                sums = accumulate::<W, VECTORS, PIXELS, UNROLLED>(sums, &from, row);
-                from = from.map(|from| from.add(UNROLLED));
-                row = row.add(UNROLLED * VECTORS * W::COUNT);
-            }
-            for _ in 0..span.length % UNROLLED {
-                sums = accumulate::<W, VECTORS, PIXELS, 1>(sums, &from, row);
-                from = from.map(|from| from.add(1));
-                row = row.add(VECTORS * W::COUNT);
-            }
-        }
-
-        let load = |from: &[f32]| -> [W::Floats; VECTORS] {
-            let from = from.as_ptr().add(panel.channel);
-            std::array::from_fn(|vector| W::Floats::load(from.add(vector * W::COUNT)))
-        };
-        let (steps, bias) = (load(&weights.steps), load(&weights.bias));
-        for pixel in 0..PIXELS {
-            let Some(offsets) = pixels.get(pixel) else { break };
-            let output = block.arena.at(offsets.output + panel.channel, panel.channels);
-            let residual = block
-                .residual
-                .map(|source| source.at(offsets.residual + panel.channel, panel.channels));
-            let sums = sums[pixel];
-            // Not fused, so that it is the same on every instruction set.
-            let values: [W::Floats; VECTORS] = std::array::from_fn(|vector| {
-                sums[vector].to_floats().mul(steps[vector]).add(bias[vector])
+            let inputs: [*const u32; PIXELS] = std::array::from_fn(|i| {
+                let start = pixels[i.min(last)].input;
+                integers[start..start + reach].as_ptr()
             });
-            finish(values, residual, output, panel.channels, &block.clamp);
+            let mut sums = [[W::splat(0); VECTORS]; PIXELS];
+            for vector in 0..VECTORS {
+                let start = W::load(weights.starts.as_ptr().add(panel.channel + vector * W::COUNT));
+                for pixel in 0..PIXELS {
+                    sums[pixel][vector] = start;
+                }
+            }
+
+            let mut row = weights.words.as_ptr().add(panel.weights);
+            for span in block.spans {
+                let mut from: [*const u32; PIXELS] =
+                    std::array::from_fn(|i| inputs[i].add(span.offset));
+                for _ in 0..span.length / UNROLLED {
+                    sums = accumulate::<W, VECTORS, PIXELS, UNROLLED>(sums, &from, row);
+                    from = from.map(|from| from.add(UNROLLED));
+                    row = row.add(UNROLLED * VECTORS * W::COUNT);
+                }
+                for _ in 0..span.length % UNROLLED {
+                    sums = accumulate::<W, VECTORS, PIXELS, 1>(sums, &from, row);
+                    from = from.map(|from| from.add(1));
+                    row = row.add(VECTORS * W::COUNT);
+                }
+            }
+
+            let load = |from: &[f32]| -> [W::Floats; VECTORS] {
+                let from = from.as_ptr().add(panel.channel);
+                std::array::from_fn(|vector| W::Floats::load(from.add(vector * W::COUNT)))
+            };
+            let (steps, bias) = (load(&weights.steps), load(&weights.bias));
+            // Not fused, so that it is the same on every instruction set.
+            let mut values = [[W::Floats::splat(0.0); VECTORS]; PIXELS];
+            for pixel in 0..PIXELS {
+                for vector in 0..VECTORS {
+                    let sum = sums[pixel][vector].to_floats();
+                    values[pixel][vector] = sum.mul(steps[vector]).add(bias[vector]);
+                }
+            }
+            let Block { arena, residual, clamp, .. } = block;
+            let output = TileOutput { arena: *arena, panel, pixels, residual: *residual, clamp };
+            output.store(values);
         }
     }
 }
 
 /// Adds the products of the next `WORDS` words of every pixel with their weights.
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "as in `convolve_tile`")]
+#[allow(clippy::needless_range_loop, reason = "as in `Tiled::tile`")]
 unsafe fn accumulate<W: Words, const VECTORS: usize, const PIXELS: usize, const WORDS: usize>(
     mut sums: [[W; VECTORS]; PIXELS],
     from: &[*const u32; PIXELS],

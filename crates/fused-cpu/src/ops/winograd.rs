@@ -8,7 +8,8 @@
 
 use super::{
     Convolution, Kernel, Span,
-    dense::{Block, PackedWeights, PixelOffsets, convolve},
+    dense::{Block, PackedWeights, convolve},
+    tile::PixelOffsets,
 };
 use crate::{
     Isa, Window,

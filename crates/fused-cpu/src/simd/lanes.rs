@@ -19,6 +19,30 @@ pub(crate) trait Lanes: Copy {
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    /// The first `count` floats, then zeros; the pointer must be valid for these.
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        unsafe {
+            if count == Self::COUNT {
+                return Self::load(from);
+            }
+            let mut lanes = [0.0; MAX_LANES];
+            (0..count).for_each(|lane| lanes[lane] = *from.add(lane));
+            Self::load(lanes.as_ptr())
+        }
+    }
+    /// Stores the first `count` floats; the pointer must be valid for these.
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        unsafe {
+            if count == Self::COUNT {
+                return self.store(to);
+            }
+            let mut lanes = [0.0; MAX_LANES];
+            self.store(lanes.as_mut_ptr());
+            (0..count).for_each(|lane| *to.add(lane) = lanes[lane]);
+        }
+    }
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
@@ -31,7 +55,7 @@ pub(crate) trait Lanes: Copy {
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_lanes {
     ($type:ty, $count:literal, $registers:literal, $splat:ident, $load:ident, $store:ident,
-     $add:ident, $sub:ident, $mul:ident, $max:ident, $min:ident, $mul_add:ident) => {
+     $add:ident, $sub:ident, $mul:ident, $max:ident, $min:ident, $mul_add:ident $(, $more:item)*) => {
         impl Lanes for $type {
             const COUNT: usize = $count;
             const REGISTERS: usize = $registers;
@@ -72,6 +96,7 @@ macro_rules! x86_lanes {
             unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
                 unsafe { $mul_add(self, factor, addend) }
             }
+            $($more)*
         }
     };
 }
@@ -81,6 +106,12 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::Lanes;
+
+    /// The lowest bits; there are 16 at most.
+    #[inline(always)]
+    fn first(count: usize) -> __mmask16 {
+        ((1u32 << count) - 1) as __mmask16
+    }
 
     x86_lanes!(
         __m512,
@@ -94,7 +125,16 @@ mod x86 {
         _mm512_mul_ps,
         _mm512_max_ps,
         _mm512_min_ps,
-        _mm512_fmadd_ps
+        _mm512_fmadd_ps,
+        // As fast as whole vectors.
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            unsafe { _mm512_maskz_loadu_ps(first(count), from) }
+        },
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            unsafe { _mm512_mask_storeu_ps(to, first(count), self) }
+        }
     );
     x86_lanes!(
         __m256,
