@@ -41,7 +41,10 @@ pub enum CompileError {
     #[error("the graph has no value {0}")]
     UnknownValue(usize),
     /// Ranges of values are not those of the network's convolutions.
-    #[error("{found} ranges of values, or one without an end, for {expected} convolutions")]
+    #[error(
+        "{found} ranges of values, or one without an end, for {expected} convolutions: calibrate these weights \
+         anew, or run them in floats"
+    )]
     Ranges {
         /// Ranges needed.
         expected: usize,
@@ -49,7 +52,9 @@ pub enum CompileError {
         found: usize,
     },
     /// Eight bits are asked for, and the ranges of values are not known.
-    #[error("cannot run in eight bits: the weights were not calibrated")]
+    #[error(
+        "cannot run in eight bits: the weights were not calibrated; calibrate them, or run them in floats"
+    )]
     NoRanges,
     /// Eight bits are asked for where no plan runs.
     #[error("cannot run in eight bits: they are for fused plans on the CPU")]

@@ -271,10 +271,13 @@ proptest! {
     ) {
         let same = WindowOf::same(3);
         let point = WindowOf::same(1);
+        let mut head = convolution(&same, [2 * inner, 6], 1, true);
+        // Softmax magnifies what rounding changes in large values.
+        head.weight = head.weight.map(|weights| weights.mul_scalar(0.05));
         let module = (
             convolution(&same, [inputs, inner], 1, true),
             convolution(&same, [inner, inner], 1, false),
-            (convolution(&point, [inputs, inner], 1, true), convolution(&same, [2 * inner, 6], 1, true)),
+            (convolution(&point, [inputs, inner], 1, true), head),
         );
         let input = input(images, height, width, inputs);
         let (first, second, (shortcut, head)) = &module;

@@ -23,6 +23,8 @@ use crate::{
 
 /// Input values that one iteration of the innermost loop multiplies.
 const UNROLLED: usize = 4;
+/// Rows of weights that are fetched before they are needed.
+const AHEAD: usize = 32;
 
 /// A convolution whose outputs each see all inputs of their group.
 #[derive(Debug)]
@@ -330,6 +332,9 @@ unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const 
             let weights = weights.add(value * VECTORS * V::COUNT);
             let row: [V; VECTORS] =
                 std::array::from_fn(|vector| V::load(weights.add(vector * V::COUNT)));
+            for vector in 0..VECTORS {
+                V::prefetch(weights.wrapping_add(AHEAD * VECTORS * V::COUNT + vector * V::COUNT));
+            }
             for pixel in 0..PIXELS {
                 let input = V::splat(*from[pixel].add(value));
                 for vector in 0..VECTORS {

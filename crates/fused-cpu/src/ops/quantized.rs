@@ -399,16 +399,15 @@ impl<W: Words> Tiled for WordTiles<'_, W> {
 
             let mut row = weights.words.as_ptr().add(panel.weights);
             for span in block.spans {
-                let mut from: [*const u32; PIXELS] =
-                    std::array::from_fn(|i| inputs[i].add(span.offset));
-                for _ in 0..span.length / UNROLLED {
-                    sums = accumulate::<W, VECTORS, PIXELS, UNROLLED>(sums, &from, row);
-                    from = from.map(|from| from.add(UNROLLED));
+                let (mut at, end) = (span.offset, span.offset + span.length);
+                while at + UNROLLED <= end {
+                    sums = accumulate::<W, VECTORS, PIXELS, UNROLLED>(sums, &inputs, at, row);
+                    at += UNROLLED;
                     row = row.add(UNROLLED * VECTORS * W::COUNT);
                 }
-                for _ in 0..span.length % UNROLLED {
-                    sums = accumulate::<W, VECTORS, PIXELS, 1>(sums, &from, row);
-                    from = from.map(|from| from.add(1));
+                while at < end {
+                    sums = accumulate::<W, VECTORS, PIXELS, 1>(sums, &inputs, at, row);
+                    at += 1;
                     row = row.add(VECTORS * W::COUNT);
                 }
             }
@@ -433,12 +432,13 @@ impl<W: Words> Tiled for WordTiles<'_, W> {
     }
 }
 
-/// Adds the products of the next `WORDS` words of every pixel with their weights.
+/// Adds the products of every pixel's `WORDS` words from `at` on with their weights.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "as in `Tiled::tile`")]
 unsafe fn accumulate<W: Words, const VECTORS: usize, const PIXELS: usize, const WORDS: usize>(
     mut sums: [[W; VECTORS]; PIXELS],
-    from: &[*const u32; PIXELS],
+    inputs: &[*const u32; PIXELS],
+    at: usize,
     weights: *const i32,
 ) -> [[W; VECTORS]; PIXELS] {
     for word in 0..WORDS {
@@ -447,7 +447,7 @@ unsafe fn accumulate<W: Words, const VECTORS: usize, const PIXELS: usize, const 
             let row: [W; VECTORS] =
                 std::array::from_fn(|vector| W::load(weights.add(vector * W::COUNT)));
             for pixel in 0..PIXELS {
-                let input = W::splat(*from[pixel].add(word));
+                let input = W::splat(*inputs[pixel].add(at + word));
                 for vector in 0..VECTORS {
                     sums[pixel][vector] = sums[pixel][vector].dot(input, row[vector]);
                 }

@@ -19,6 +19,9 @@ pub(crate) trait Lanes: Copy {
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    /// Fetches a cache line that will be read soon; any pointer will do.
+    #[inline(always)]
+    fn prefetch(_from: *const f32) {}
     /// The first `count` floats, then zeros; the pointer must be valid for these.
     #[inline(always)]
     unsafe fn load_first(from: *const f32, count: usize) -> Self {
@@ -126,6 +129,10 @@ mod x86 {
         _mm512_max_ps,
         _mm512_min_ps,
         _mm512_fmadd_ps,
+        #[inline(always)]
+        fn prefetch(from: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        },
         // As fast as whole vectors.
         #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> Self {

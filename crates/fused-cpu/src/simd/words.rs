@@ -279,76 +279,71 @@ pub(crate) mod neon {
 
     use super::Words;
 
-    #[derive(Clone, Copy)]
-    pub(crate) struct DotProd(int32x4_t);
+    macro_rules! words_of_128_bits {
+        ($name:ident, $value:ty, $dot:expr) => {
+            #[derive(Clone, Copy)]
+            pub(crate) struct $name(int32x4_t);
 
-    impl Words for DotProd {
-        const COUNT: usize = 4;
-        const REGISTERS: usize = 32;
-        type Value = i8;
-        type Floats = float32x4_t;
+            impl Words for $name {
+                const COUNT: usize = 4;
+                const REGISTERS: usize = 32;
+                type Value = $value;
+                type Floats = float32x4_t;
 
-        #[inline(always)]
-        unsafe fn splat(word: u32) -> Self {
-            unsafe { Self(vdupq_n_s32(word.cast_signed())) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const i32) -> Self {
-            unsafe { Self(vld1q_s32(from)) }
-        }
-        #[inline(always)]
-        unsafe fn dot(self, values: Self, weights: Self) -> Self {
-            let mut sum = self.0;
-            // `vdotq_s32` is not stable yet.
-            unsafe {
-                asm!(
-                    "sdot {sum:v}.4s, {values:v}.16b, {weights:v}.16b",
-                    sum = inout(vreg) sum,
-                    values = in(vreg) values.0,
-                    weights = in(vreg) weights.0,
-                    options(pure, nomem, nostack, preserves_flags),
-                );
+                #[inline(always)]
+                unsafe fn splat(word: u32) -> Self {
+                    unsafe { Self(vdupq_n_s32(word.cast_signed())) }
+                }
+                #[inline(always)]
+                unsafe fn load(from: *const i32) -> Self {
+                    unsafe { Self(vld1q_s32(from)) }
+                }
+                #[inline(always)]
+                unsafe fn dot(self, values: Self, weights: Self) -> Self {
+                    unsafe { Self($dot(self.0, values.0, weights.0)) }
+                }
+                #[inline(always)]
+                unsafe fn to_floats(self) -> float32x4_t {
+                    unsafe { vcvtq_f32_s32(self.0) }
+                }
             }
-            Self(sum)
+        };
+    }
+
+    /// `vdotq_s32`, which is not stable yet.
+    #[inline(always)]
+    unsafe fn add_products_of_bytes(
+        mut sum: int32x4_t,
+        values: int32x4_t,
+        weights: int32x4_t,
+    ) -> int32x4_t {
+        unsafe {
+            asm!(
+                "sdot {sum:v}.4s, {values:v}.16b, {weights:v}.16b",
+                sum = inout(vreg) sum,
+                values = in(vreg) values,
+                weights = in(vreg) weights,
+                options(pure, nomem, nostack, preserves_flags),
+            );
         }
-        #[inline(always)]
-        unsafe fn to_floats(self) -> float32x4_t {
-            unsafe { vcvtq_f32_s32(self.0) }
+        sum
+    }
+
+    #[inline(always)]
+    unsafe fn add_products_of_halves(
+        sum: int32x4_t,
+        values: int32x4_t,
+        weights: int32x4_t,
+    ) -> int32x4_t {
+        unsafe {
+            let (values, weights) = (vreinterpretq_s16_s32(values), vreinterpretq_s16_s32(weights));
+            let low = vmull_s16(vget_low_s16(values), vget_low_s16(weights));
+            vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(values, weights)))
         }
     }
 
-    #[derive(Clone, Copy)]
-    pub(crate) struct Neon(int32x4_t);
-
-    impl Words for Neon {
-        const COUNT: usize = 4;
-        const REGISTERS: usize = 32;
-        type Value = i16;
-        type Floats = float32x4_t;
-
-        #[inline(always)]
-        unsafe fn splat(word: u32) -> Self {
-            unsafe { Self(vdupq_n_s32(word.cast_signed())) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const i32) -> Self {
-            unsafe { Self(vld1q_s32(from)) }
-        }
-        #[inline(always)]
-        unsafe fn dot(self, values: Self, weights: Self) -> Self {
-            unsafe {
-                let values = vreinterpretq_s16_s32(values.0);
-                let weights = vreinterpretq_s16_s32(weights.0);
-                let low = vmull_s16(vget_low_s16(values), vget_low_s16(weights));
-                let high = vmull_high_s16(values, weights);
-                Self(vaddq_s32(self.0, vpaddq_s32(low, high)))
-            }
-        }
-        #[inline(always)]
-        unsafe fn to_floats(self) -> float32x4_t {
-            unsafe { vcvtq_f32_s32(self.0) }
-        }
-    }
+    words_of_128_bits!(DotProd, i8, add_products_of_bytes);
+    words_of_128_bits!(Neon, i16, add_products_of_halves);
 }
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
