@@ -10,7 +10,8 @@ use std::{marker::PhantomData, ops::Range, sync::Arc};
 
 use super::{
     Kernel,
-    tile::{Division, Panel, PixelOffsets, TileOutput, Tiled, sweep},
+    division::Division,
+    tile::{Panel, PixelOffsets, TileOutput, Tiled, sweep},
 };
 use crate::{
     Window,

@@ -14,6 +14,7 @@ mod affine;
 mod convolution;
 mod dense;
 mod depthwise;
+mod division;
 mod global_average;
 mod join;
 mod l2_norm;

@@ -8,7 +8,8 @@ use std::{cell::RefCell, marker::PhantomData, ops::Range};
 
 use super::{
     Convolution, Kernel, Span,
-    tile::{Division, Panel, PixelOffsets, TileOutput, Tiled, sweep},
+    division::Division,
+    tile::{Panel, PixelOffsets, TileOutput, Tiled, sweep},
 };
 use crate::{
     Window,
