@@ -146,7 +146,7 @@ proptest! {
         before in prop::array::uniform2(0usize..4),
         after in prop::array::uniform2(0usize..4),
         inputs in 32usize..50,
-        outputs in 32usize..50,
+        outputs in 8usize..50,
     ) {
         let window =
             WindowOf { dilation: [dilation; 2], before, after, ..WindowOf::same(3) };

@@ -164,7 +164,7 @@ proptest! {
         before in prop::array::uniform2(0usize..4),
         after in prop::array::uniform2(0usize..4),
         inputs in 32usize..50,
-        outputs in 32usize..50,
+        outputs in 8usize..50,
     ) {
         let of = WindowOf { dilation: [dilation; 2], before, after, ..WindowOf::same(3) };
         let convolution = convolution(&of, [inputs, outputs], 1);

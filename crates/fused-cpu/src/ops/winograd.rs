@@ -55,14 +55,17 @@ const TILES_AT_ONCE: usize = 128;
 /// of the first cache, and a transform touches all 36.
 const GAP: usize = 16;
 
-/// Whether a convolution is better done this way: a square one of enough channels that the
-/// transforms cost little beside the multiplications they save. Fewer than 32 were not tried.
+/// Fewest input channels, and output channels, with which the transforms cost little beside the multiplications that
+/// they save; fewer were not tried. Heads of detectors have as few outputs as that.
+const FEWEST_CHANNELS: [usize; 2] = [32, 8];
+
+/// Whether a convolution is better done this way: a square one of enough channels.
 pub(super) fn pays(convolution: &Convolution) -> bool {
     let Convolution { inputs, window, .. } = convolution;
     window.kernel == [3; 2]
         && window.stride == [1; 2]
-        && *inputs >= 32
-        && convolution.outputs() >= 32
+        && *inputs >= FEWEST_CHANNELS[0]
+        && convolution.outputs() >= FEWEST_CHANNELS[1]
 }
 
 /// A 3 x 3 convolution with transformed weights.
