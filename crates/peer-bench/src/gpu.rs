@@ -1,6 +1,6 @@
 //! The networks on a GPU, beside the fused plans on the same machine's cores.
 
-use std::{fmt::Write as _, path::Path};
+use std::fmt::Write as _;
 
 use crate::{
     networks::{Case, Network},
@@ -38,7 +38,7 @@ pub fn measure_gpu(batches: &[usize], rounds: usize) -> anyhow::Result<String> {
             let mut first = f64::NAN;
             for engine in ["wgpu", "fused"] {
                 // Neither of them reads a file.
-                let mut peer = Peer::start(&tools, Engine::Rust(engine), &case, Path::new(""))?;
+                let mut peer = Peer::start(&tools, Engine::Rust(engine), &case, None)?;
                 let times = (0..rounds).map(|_| peer.run()).collect::<anyhow::Result<Vec<_>>>()?;
                 if engine == "wgpu" {
                     first = peer.first;
@@ -49,7 +49,7 @@ pub fn measure_gpu(batches: &[usize], rounds: usize) -> anyhow::Result<String> {
             let per_second = |ms: f64| 1e3 * batch as f64 / ms;
             writeln!(
                 table,
-                "| {title} | {batch} | {first:.0} | {gpu:.1} | {:.0} | {:.0} |",
+                "| {title} | {batch} | {first:.0} | {gpu:.1} | {:.1} | {:.1} |",
                 per_second(gpu),
                 per_second(cores)
             )?;

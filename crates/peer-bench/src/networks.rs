@@ -83,7 +83,7 @@ const GEMM_SIDE: f64 = 2048.0;
 /// Billions of floating-point operations a second in a large matrix product, on one thread.
 pub(crate) fn gemm_peak(tools: &Tools, rounds: usize) -> anyhow::Result<f64> {
     let case = CASES[0];
-    let mut peer = Peer::start(tools, Engine::Python("gemm"), &case, &onnx(tools, &case)?)?;
+    let mut peer = Peer::start(tools, Engine::Python("gemm"), &case, Some(&onnx(tools, &case)?))?;
     let times = (0..rounds).map(|_| peer.run()).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(2.0 * GEMM_SIDE.powi(3) / (median(&times) * 1e6))
 }
@@ -95,7 +95,7 @@ pub(crate) fn measure(tools: &Tools, case: Case, rounds: usize) -> anyhow::Resul
     let mut peers = ENGINES
         .into_iter()
         .filter(has)
-        .map(|engine| Peer::start(tools, engine, &case, &onnx))
+        .map(|engine| Peer::start(tools, engine, &case, Some(&onnx)))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut times = vec![Vec::with_capacity(rounds * RUNS); peers.len()];
     for _ in 0..rounds {

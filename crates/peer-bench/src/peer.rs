@@ -1,7 +1,8 @@
 //! A process that holds a network and runs it when told.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    fs::File,
+    io::{BufRead, BufReader, Read, Seek, Write},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
@@ -33,15 +34,17 @@ pub(crate) struct Peer {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
+    /// Its standard error.
+    says: File,
 }
 
 impl Peer {
-    /// Starts an engine with a network and waits until it has run once.
+    /// Starts an engine with a network, from a file if it reads one, and waits until it has run once.
     pub(crate) fn start(
         tools: &Tools,
         engine: Engine,
         case: &Case,
-        onnx: &Path,
+        onnx: Option<&Path>,
     ) -> anyhow::Result<Self> {
         let mut command = match engine {
             Engine::Rust(_) => {
@@ -64,19 +67,23 @@ impl Peer {
         for (name, number) in numbers {
             command.args([name, &number.to_string()]);
         }
+        if let Some(onnx) = onnx {
+            command.arg("--onnx").arg(onnx);
+        }
+        // TensorFlow alone says dozens of lines: only what one says before it ends is of interest.
+        let says = tempfile::tempfile()?;
         let mut child = command
-            .args(["--engine", engine.name(), "--network", case.network.name(), "--onnx"])
-            .arg(onnx)
+            .args(["--engine", engine.name(), "--network", case.network.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(says.try_clone()?)
             .spawn()
             .with_context(|| format!("cannot start {}", engine.name()))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("{} has no standard input and output", engine.name());
         };
         let output = BufReader::new(output);
-        let mut peer = Self { engine, first: f64::NAN, child, input, output };
+        let mut peer = Self { engine, first: f64::NAN, child, input, output, says };
         let answer = peer.answer()?;
         match answer.strip_prefix("ready ") {
             Some(first) => peer.first = first.parse()?,
@@ -94,7 +101,10 @@ impl Peer {
     fn answer(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
-            bail!("{} ended", self.engine.name());
+            let mut said = String::new();
+            self.says.rewind()?;
+            self.says.read_to_string(&mut said)?;
+            bail!("{} ended: {}", self.engine.name(), said.trim());
         }
         Ok(line.trim().to_owned())
     }
