@@ -385,7 +385,8 @@ fn memory_does_not_grow_with_the_number_of_images() {
     assert_eq!(detect_within(900_000, "", folder.path()).len(), 1000);
 }
 
-/// One of them decoded is 360 MB, and without a bound there are three at once.
+/// One of them decoded is 360 MB, and without a bound there are three at once; two would need 1.2 GB of addresses, one
+/// needs 0.88 GB, or 64 MB more where threads meet in malloc.
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_holds_one_large_image_at_a_time() {
@@ -405,7 +406,7 @@ fn memory_holds_one_large_image_at_a_time() {
     }
     // A batch that is larger than what may wait must not wait for itself.
     for arguments in ["", "--batch 4"] {
-        assert_eq!(detect_within(900_000, arguments, folder.path()).len(), 6, "{arguments}");
+        assert_eq!(detect_within(1_100_000, arguments, folder.path()).len(), 6, "{arguments}");
     }
 }
 
