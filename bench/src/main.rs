@@ -181,14 +181,14 @@ fn burn(args: &ServeArgs, device: Device) -> anyhow::Result<Run> {
     })
 }
 
-fn file(args: &ServeArgs) -> anyhow::Result<&Path> {
+fn onnx_file(args: &ServeArgs) -> anyhow::Result<&Path> {
     args.onnx.as_deref().context("this engine reads a file: give --onnx")
 }
 
 fn tract(args: &ServeArgs) -> anyhow::Result<Run> {
     let shape = channels_first(args);
     let model = tract_onnx::onnx()
-        .model_for_path(file(args)?)?
+        .model_for_path(onnx_file(args)?)?
         .with_input_fact(0, f32::fact(shape).into())?
         .into_optimized()?
         .into_runnable()?;
@@ -200,7 +200,7 @@ fn tract(args: &ServeArgs) -> anyhow::Result<Run> {
 }
 
 fn rten(args: &ServeArgs) -> anyhow::Result<Run> {
-    let model = rten::Model::load_file(file(args)?)?;
+    let model = rten::Model::load_file(onnx_file(args)?)?;
     let pool = Arc::new(rten::ThreadPool::with_num_threads(args.threads));
     let input = rten_tensor::NdTensor::from_data(channels_first(args), values(args));
     let node = *model.input_ids().first().context("the network has no input")?;

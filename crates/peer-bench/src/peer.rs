@@ -34,8 +34,7 @@ pub(crate) struct Peer {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// Its standard error.
-    says: File,
+    standard_error: File,
 }
 
 impl Peer {
@@ -71,19 +70,19 @@ impl Peer {
             command.arg("--onnx").arg(onnx);
         }
         // TensorFlow alone says dozens of lines: only what one says before it ends is of interest.
-        let says = tempfile::tempfile()?;
+        let standard_error = tempfile::tempfile()?;
         let mut child = command
             .args(["--engine", engine.name(), "--network", case.network.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(says.try_clone()?)
+            .stderr(standard_error.try_clone()?)
             .spawn()
             .with_context(|| format!("cannot start {}", engine.name()))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("{} has no standard input and output", engine.name());
         };
         let output = BufReader::new(output);
-        let mut peer = Self { engine, first: f64::NAN, child, input, output, says };
+        let mut peer = Self { engine, first: f64::NAN, child, input, output, standard_error };
         let answer = peer.answer()?;
         match answer.strip_prefix("ready ") {
             Some(first) => peer.first = first.parse()?,
@@ -102,8 +101,8 @@ impl Peer {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
             let mut said = String::new();
-            self.says.rewind()?;
-            self.says.read_to_string(&mut said)?;
+            self.standard_error.rewind()?;
+            self.standard_error.read_to_string(&mut said)?;
             bail!("{} ended: {}", self.engine.name(), said.trim());
         }
         Ok(line.trim().to_owned())
