@@ -122,13 +122,13 @@ impl<'a> Execution<'a> {
         let last = &self.plan.steps[stage.first + chain.steps() - 1];
         let rows = self.layout.views[last.output.index()].height;
         let shares = self.team.map_or(1, Team::threads).min(self.layout.threads).min(rows);
-        let run = |share: usize| {
+        let run = |share: usize, _: usize| {
             let start = stage.scratch + share * chain.floats;
             chain.run(self, stage.first, start, rows * share / shares..rows * (share + 1) / shares);
         };
         match self.team {
             Some(team) if shares > 1 => team.run(shares, &run),
-            _ => (0..shares).for_each(run),
+            _ => (0..shares).for_each(|share| run(share, 0)),
         }
     }
 
@@ -254,10 +254,20 @@ impl StepRun<'_> {
 
     /// Runs tasks on the threads that share this image.
     pub(crate) fn parallel(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
+        self.parallel_on(tasks, |number, _| task(number));
+    }
+
+    /// As [`StepRun::parallel`]; a task is also told which of the [`StepRun::threads`] it runs on.
+    pub(crate) fn parallel_on(&self, tasks: usize, task: impl Fn(usize, usize) + Send + Sync) {
         match self.team {
             Some(team) if tasks > 1 => team.run(tasks, &task),
-            _ => (0..tasks).for_each(task),
+            _ => (0..tasks).for_each(|number| task(number, 0)),
         }
+    }
+
+    /// The step without the other threads: for what one task does.
+    pub(crate) fn alone(&self) -> StepRun<'_> {
+        StepRun { team: None, ..*self }
     }
 
     /// Whether something is left to do to stored results.

@@ -109,7 +109,7 @@ impl Layout {
             let step = &plan.steps[stage.first];
             let floats = match &stage.chain {
                 Some(chain) => chain.floats.checked_mul(threads),
-                None => step.kernel.scratch_floats(sizes[step.output.index()]),
+                None => step.kernel.scratch_floats(sizes[step.output.index()], threads),
             };
             let floats = floats.ok_or_else(too_large)?;
             stage.scratch = first_gap(&live, floats).ok_or_else(too_large)?;

@@ -45,8 +45,8 @@ pub(crate) struct Team {
 #[repr(align(64))]
 struct Slot(AtomicU64);
 
-/// What the tasks of a step do.
-struct Job<'a>(&'a (dyn Fn(usize) + Sync));
+/// What the tasks of a step do, given the task and the thread.
+struct Job<'a>(&'a (dyn Fn(usize, usize) + Sync));
 
 impl Team {
     fn new(threads: usize) -> Self {
@@ -78,9 +78,10 @@ impl Team {
         })
     }
 
-    /// Runs the tasks of a step, from 0 to below `tasks`, and returns when all have ended. Only
+    /// Runs the tasks of a step, from 0 to below `tasks`, and returns when all have ended. Each is
+    /// also given the number of the thread that it runs on, from 0 to below [`Team::threads`]. Only
     /// the leader may call it.
-    pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+    pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
         assert!((tasks as u64) < TASK, "too many tasks");
         let job = Job(task);
         let step = (self.slots[0].0.load(Relaxed) >> 32).wrapping_add(1) << 32;
@@ -95,7 +96,7 @@ impl Team {
         let _closed = Closed { team: self, step, tasks };
         while let Some(number) = self.claim(0) {
             let _ended = Ended(self);
-            task(number);
+            task(number, 0);
         }
     }
 
@@ -141,7 +142,7 @@ impl Team {
             // Safety: the step of a claimed task goes on until the task has ended, so that `job` is
             // that step's, and lives.
             let Job(task) = unsafe { &*self.job.load(Acquire).cast::<Job<'_>>() };
-            task(number);
+            task(number, own);
         }
     }
 }
@@ -218,8 +219,11 @@ mod tests {
                     for step in 0..steps {
                         let tasks = step % 9;
                         let runs: Vec<AtomicU32> = (0..tasks).map(|_| 0.into()).collect();
-                        team.run(tasks, &|task| {
+                        let busy: Vec<AtomicBool> = (0..threads).map(|_| false.into()).collect();
+                        team.run(tasks, &|task, thread| {
+                            assert!(!busy[thread].swap(true, AcqRel), "{thread} runs two tasks");
                             runs[task].fetch_add(1, Relaxed);
+                            busy[thread].store(false, Release);
                         });
                         assert!(runs.iter().all(|runs| runs.load(Relaxed) == 1), "{step}");
                     }
@@ -235,7 +239,7 @@ mod tests {
         for step in 0..3 {
             team.tasks.store(8, Relaxed);
             assert_eq!([team.claim(0), team.claim(1)], [None, None], "{step}");
-            team.run(8, &|_| ());
+            team.run(8, &|_, _| ());
         }
     }
 
@@ -243,7 +247,7 @@ mod tests {
     fn a_panic_in_a_task_reaches_the_caller() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         for bad in 0..8 {
-            let run = || Team::lead(2, |team| team.run(8, &|task| assert_ne!(task, bad)));
+            let run = || Team::lead(2, |team| team.run(8, &|task, _| assert_ne!(task, bad)));
             let caught =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.install(run)));
             assert!(caught.is_err(), "{bad}");

@@ -380,15 +380,18 @@ fn threads_do_not_change_a_bit() {
         (Operation::Softmax, 16),
     ] {
         let plan = plan_of(operation, channels);
-        let shape = [2, 37, 41, channels];
-        let values = noise(9, shape.iter().product());
-        let [one, many] = [1, 7].map(|threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let mut workspace = Workspace::new();
-            pool.install(|| plan.run(&mut workspace, &values, shape)).unwrap();
-            workspace.output(0).0.to_vec()
-        });
-        assert_eq!(one, many);
+        // Some threads to an image, some for the last image alone, and more than it has parts for.
+        for (images, threads) in [(2, 7), (4, 3), (1, 16)] {
+            let shape = [images, 37, 41, channels];
+            let values = noise(9, shape.iter().product());
+            let [one, many] = [1, threads].map(|threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut workspace = Workspace::new();
+                pool.install(|| plan.run(&mut workspace, &values, shape)).unwrap();
+                workspace.output(0).0.to_vec()
+            });
+            assert_eq!(one, many, "{images} images on {threads} threads");
+        }
     }
 }
 

@@ -40,10 +40,6 @@ impl Kernel for Activate {
         0
     }
 
-    fn scratch_floats(&self, _output: [usize; 2]) -> Option<usize> {
-        Some(0)
-    }
-
     fn spans(&self, _input: &View) -> Vec<Span> {
         Vec::new()
     }

@@ -70,10 +70,6 @@ impl Kernel for PackedAffine {
         4 * (self.scale.len() + self.shift.len())
     }
 
-    fn scratch_floats(&self, _output: [usize; 2]) -> Option<usize> {
-        Some(0)
-    }
-
     fn spans(&self, _input: &View) -> Vec<Span> {
         Vec::new()
     }

@@ -44,10 +44,6 @@ impl Kernel for Dense {
         self.groups.iter().map(PackedWeights::bytes).sum()
     }
 
-    fn scratch_floats(&self, _output: [usize; 2]) -> Option<usize> {
-        Some(0)
-    }
-
     fn spans(&self, input: &View) -> Vec<Span> {
         let Window { kernel: [rows, columns], dilation, .. } = self.window;
         // Neighbouring pixels are one span where nothing lies between them.
@@ -297,17 +293,19 @@ impl<V: Lanes> Tiled for FloatTiles<'_, V> {
                 }
             }
 
+            // From a row of weights to the next panel's.
+            let next = block.weights.values * VECTORS * V::COUNT;
             let mut weights = block.weights.weights.as_slice().as_ptr().add(panel.weights);
             for span in block.spans {
                 let mut from: [*const f32; PIXELS] =
                     std::array::from_fn(|i| inputs[i].add(span.offset));
                 for _ in 0..span.length / UNROLLED {
-                    sums = accumulate::<V, VECTORS, PIXELS, UNROLLED>(sums, &from, weights);
+                    sums = accumulate::<V, VECTORS, PIXELS, UNROLLED>(sums, &from, weights, next);
                     from = from.map(|from| from.add(UNROLLED));
                     weights = weights.add(UNROLLED * VECTORS * V::COUNT);
                 }
                 for _ in 0..span.length % UNROLLED {
-                    sums = accumulate::<V, VECTORS, PIXELS, 1>(sums, &from, weights);
+                    sums = accumulate::<V, VECTORS, PIXELS, 1>(sums, &from, weights, next);
                     from = from.map(|from| from.add(1));
                     weights = weights.add(VECTORS * V::COUNT);
                 }
@@ -320,13 +318,15 @@ impl<V: Lanes> Tiled for FloatTiles<'_, V> {
     }
 }
 
-/// Adds the products of the next `VALUES` input values of every pixel with their weights.
+/// Adds the products of the next `VALUES` input values of every pixel with their weights; the next
+/// panel's are so many floats on.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "as in `Tiled::tile`")]
 unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const VALUES: usize>(
     mut sums: [[V; VECTORS]; PIXELS],
     from: &[*const f32; PIXELS],
     weights: *const f32,
+    next: usize,
 ) -> [[V; VECTORS]; PIXELS] {
     for value in 0..VALUES {
         unsafe {
@@ -334,6 +334,8 @@ unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const 
             let row: [V; VECTORS] =
                 std::array::from_fn(|vector| V::load(weights.add(vector * V::COUNT)));
             for vector in 0..VECTORS {
+                // Once a panel lies in the first cache, the way from memory is free for the next one.
+                V::prefetch_second(weights.wrapping_add(next + vector * V::COUNT));
                 V::prefetch(weights.wrapping_add(AHEAD * VECTORS * V::COUNT + vector * V::COUNT));
             }
             for pixel in 0..PIXELS {

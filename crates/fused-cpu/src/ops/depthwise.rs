@@ -42,10 +42,6 @@ impl Kernel for Depthwise {
         4 * (self.weights.len() + self.bias.len())
     }
 
-    fn scratch_floats(&self, _output: [usize; 2]) -> Option<usize> {
-        Some(0)
-    }
-
     fn spans(&self, _input: &View) -> Vec<Span> {
         Vec::new()
     }

@@ -46,10 +46,6 @@ impl Kernel for L2Norm {
         0
     }
 
-    fn scratch_floats(&self, _output: [usize; 2]) -> Option<usize> {
-        Some(0)
-    }
-
     fn spans(&self, _input: &View) -> Vec<Span> {
         Vec::new()
     }

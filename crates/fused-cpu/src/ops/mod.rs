@@ -111,9 +111,11 @@ pub(crate) enum Packed {
 pub(crate) trait Kernel: Debug + Send + Sync {
     /// Bytes of the packed weights.
     fn weight_bytes(&self) -> usize;
-    /// Floats that it needs for itself while making an output of a height and width; none if the
-    /// number is beyond a machine's addresses.
-    fn scratch_floats(&self, output: [usize; 2]) -> Option<usize>;
+    /// Floats that it needs for itself while so many threads make an output of a height and width;
+    /// none if the number is beyond a machine's addresses.
+    fn scratch_floats(&self, _output: [usize; 2], _threads: usize) -> Option<usize> {
+        Some(0)
+    }
     /// The spans of input floats that every output pixel reads, from the window's first pixel, for
     /// kernels that are told so.
     fn spans(&self, input: &View) -> Vec<dense::Span>;

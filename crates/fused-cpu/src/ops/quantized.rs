@@ -113,10 +113,6 @@ impl Kernel for QuantizedDense {
         4 * (words.len() + starts.len() + steps.len() + bias.len())
     }
 
-    fn scratch_floats(&self, _output: [usize; 2]) -> Option<usize> {
-        Some(0)
-    }
-
     fn spans(&self, _input: &View) -> Vec<Span> {
         Vec::new()
     }

@@ -130,7 +130,8 @@ unsafe fn sweep_panel<T: Tiled, const VECTORS: usize>(
         let (tile, rest) = pixels.split_at(pixels.len().min(largest));
         unsafe {
             match tile.len() {
-                11.. => tiled.tile::<VECTORS, TILE_PIXELS>(panel, tile),
+                13.. => tiled.tile::<VECTORS, TILE_PIXELS>(panel, tile),
+                11..13 => tiled.tile::<VECTORS, 12>(panel, tile),
                 9..11 => tiled.tile::<VECTORS, 10>(panel, tile),
                 7..9 => tiled.tile::<VECTORS, 8>(panel, tile),
                 5..7 => tiled.tile::<VECTORS, 6>(panel, tile),

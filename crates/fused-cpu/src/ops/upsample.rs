@@ -52,10 +52,6 @@ impl Kernel for Upsample {
         0
     }
 
-    fn scratch_floats(&self, _output: [usize; 2]) -> Option<usize> {
-        Some(0)
-    }
-
     fn spans(&self, _input: &View) -> Vec<Span> {
         Vec::new()
     }

@@ -6,6 +6,8 @@
 //! transformed to 4 x 4 output pixels. With a dilation, every residue of the pixels' coordinates is
 //! an image of its own.
 
+use std::ops::Range;
+
 use super::{
     Convolution, Kernel, Span,
     dense::{Block, PackedWeights, convolve},
@@ -50,7 +52,9 @@ fn transform_weights(weights: &[f32; 9]) -> [f32; TILE_POSITIONS] {
 }
 
 /// Most tiles that are transformed before they are multiplied.
-const TILES_AT_ONCE: usize = 128;
+const TILES_AT_ONCE: usize = 56;
+/// Fewest tiles for which a thread reads all weights by itself, so that the tiles stay in its cache.
+const FEWEST_AT_ONCE: usize = 8;
 /// Floats between the matrices of two positions. Matrices a power of two apart would share few sets
 /// of the first cache, and a transform touches all 36.
 const GAP: usize = 16;
@@ -104,10 +108,11 @@ impl Kernel for Winograd {
         self.weights.iter().map(PackedWeights::bytes).sum::<usize>() + 4 * self.bias.len()
     }
 
-    fn scratch_floats(&self, output: [usize; 2]) -> Option<usize> {
-        let tiles = Tiles::new(&self.window, output).count().min(TILES_AT_ONCE);
-        let floats = tiles.checked_mul(self.inputs + self.bias.len())?.checked_add(2 * GAP)?;
-        floats.checked_mul(TILE_POSITIONS)
+    fn scratch_floats(&self, output: [usize; 2], threads: usize) -> Option<usize> {
+        let tiles = Tiles::new(&self.window, output);
+        // Fewer threads may share an image than there is room for.
+        let floats = |threads| self.block_floats(tiles.block(threads).0).checked_mul(threads);
+        (1..=threads).map(floats).try_fold(0, |most, floats| Some(most.max(floats?)))
     }
 
     fn spans(&self, _input: &View) -> Vec<Span> {
@@ -119,69 +124,97 @@ impl Kernel for Winograd {
     }
 
     fn run(&self, step: &StepRun<'_>) {
-        let Self { weights, bias, inputs, window } = self;
-        let (inputs, outputs) = (*inputs, bias.len());
-        assert!(step.input.channels == inputs && step.output.channels == outputs);
-        let output = step.output;
-        let tiles = Tiles::new(window, [output.height, output.width]);
-        let all = tiles.count();
+        let (input, output, window) = (step.input, step.output, &self.window);
+        assert!(input.channels == self.inputs && output.channels == self.bias.len());
         let [above, left] = window.padding_begin;
-        let view = step.input.with_border(above, left);
-        let rows = above + step.input.height + window.padding_end[0];
-        let columns = left + step.input.width + window.padding_end[1];
-        for first in (0..all).step_by(TILES_AT_ONCE) {
-            let count = TILES_AT_ONCE.min(all - first);
-            let to_multiply = step.scratch;
-            let product = step.scratch + TILE_POSITIONS * (count * inputs + GAP);
-            let transform_tile = |tile: usize, start: usize, channels: usize, side: Side<'_>| {
-                let task = TileTask {
-                    arena: step.arena,
-                    tiles: &tiles,
-                    tile: first + tile,
-                    scratch: start + tile * channels,
-                    position: count * channels + GAP,
-                    side,
-                };
-                // Safety: one task per tile.
-                unsafe { transform(step.isa, &task) }
-            };
-            step.parallel(count, |tile| {
-                let side = Side::Input { source: step.source, view, rows, columns };
-                transform_tile(tile, to_multiply, inputs, side);
+        let rows = above + input.height + window.padding_end[0];
+        let columns = left + input.width + window.padding_end[1];
+        let image =
+            Image { source: step.source, view: input.with_border(above, left), rows, columns };
+        let tiles = Tiles::new(window, [output.height, output.width]);
+        let (all, threads) = (tiles.count(), step.threads());
+        let (block, apart) = tiles.block(threads);
+        let blocks = all.div_ceil(block);
+        let range = |at: usize| at * block..all.min((at + 1) * block);
+        if apart {
+            step.parallel_on(blocks, |at, thread| {
+                let scratch = step.scratch + thread * self.block_floats(block);
+                self.run_block(&step.alone(), &tiles, &image, range(at), scratch);
             });
-            step.parallel(TILE_POSITIONS, |position| {
-                let mut offsets = [PixelOffsets::default(); TILES_AT_ONCE];
-                for (tile, offsets) in offsets[..count].iter_mut().enumerate() {
-                    let at = |channels| position * (count * channels + GAP) + tile * channels;
-                    offsets.input = to_multiply + at(inputs);
-                    offsets.output = product + at(outputs);
-                }
-                let task = Block {
-                    arena: step.arena,
-                    source: step.arena.source(),
-                    pixels: &offsets[..count],
-                    spans: &[Span { offset: 0, length: inputs }],
-                    weights: &weights[position],
-                    panels: 0..weights[position].panels(),
-                    residual: None,
-                    clamp: Clamp::NONE,
-                };
-                // Safety: both parts of the scratch are this step's own; one task per position.
-                unsafe { convolve(step.isa, &task) }
-            });
-            step.parallel(count, |tile| {
-                let side =
-                    Side::Output { view: output, bias, residual: step.other, clamp: step.clamp };
-                transform_tile(tile, product, outputs, side);
-                if step.has_curve() {
-                    for [y, x] in tiles.pixels(first + tile, [output.height, output.width]) {
-                        // Safety: the tile's pixels are this task's own.
-                        let pixel = unsafe { step.arena.slice(output.at(y, x), outputs) };
-                        step.finish(pixel, 0);
-                    }
-                }
-            });
+        } else {
+            for at in 0..blocks {
+                self.run_block(step, &tiles, &image, range(at), step.scratch);
+            }
         }
+    }
+}
+
+impl Winograd {
+    /// Floats that so many tiles need, transformed and multiplied.
+    fn block_floats(&self, tiles: usize) -> usize {
+        TILE_POSITIONS * (tiles * (self.inputs + self.bias.len()) + 2 * GAP)
+    }
+
+    /// Makes some tiles.
+    fn run_block(
+        &self,
+        step: &StepRun<'_>,
+        tiles: &Tiles,
+        image: &Image,
+        range: Range<usize>,
+        scratch: usize,
+    ) {
+        let (inputs, outputs) = (self.inputs, self.bias.len());
+        let (first, count, output) = (range.start, range.len(), step.output);
+        let product = scratch + TILE_POSITIONS * (count * inputs + GAP);
+        let transform_tile = |tile: usize, start: usize, channels: usize, side: Side<'_>| {
+            let task = TileTask {
+                arena: step.arena,
+                tiles,
+                tile: first + tile,
+                scratch: start + tile * channels,
+                position: count * channels + GAP,
+                side,
+            };
+            // Safety: one task per tile.
+            unsafe { transform(step.isa, &task) }
+        };
+        step.parallel(count, |tile| {
+            transform_tile(tile, scratch, inputs, Side::Input(image));
+        });
+        step.parallel(TILE_POSITIONS, |position| {
+            let mut offsets = [PixelOffsets::default(); TILES_AT_ONCE];
+            for (tile, offsets) in offsets[..count].iter_mut().enumerate() {
+                let at = |channels| position * (count * channels + GAP) + tile * channels;
+                offsets.input = scratch + at(inputs);
+                offsets.output = product + at(outputs);
+            }
+            let weights = &self.weights[position];
+            let task = Block {
+                arena: step.arena,
+                source: step.arena.source(),
+                pixels: &offsets[..count],
+                spans: &[Span { offset: 0, length: inputs }],
+                weights,
+                panels: 0..weights.panels(),
+                residual: None,
+                clamp: Clamp::NONE,
+            };
+            // Safety: both parts of the scratch are this block's own; one task per position.
+            unsafe { convolve(step.isa, &task) }
+        });
+        step.parallel(count, |tile| {
+            let (bias, residual, clamp) = (&self.bias, step.other, step.clamp);
+            let side = Side::Output { view: output, bias, residual, clamp };
+            transform_tile(tile, product, outputs, side);
+            if step.has_curve() {
+                for [y, x] in tiles.pixels(first + tile, [output.height, output.width]) {
+                    // Safety: the tile's pixels are this task's own.
+                    let pixel = unsafe { step.arena.slice(output.at(y, x), outputs) };
+                    step.finish(pixel, 0);
+                }
+            }
+        });
     }
 }
 
@@ -211,6 +244,16 @@ impl Tiles {
     /// Number of tiles.
     fn count(&self) -> usize {
         self.along[0] * self.along[1] * self.dilation[0] * self.dilation[1]
+    }
+
+    /// How many tiles are made together, and whether each thread makes such blocks by itself: if
+    /// there are as many for every thread, and not too small ones.
+    fn block(&self, threads: usize) -> (usize, bool) {
+        let all = self.count().max(1);
+        let blocks = all.div_ceil(TILES_AT_ONCE);
+        let shared = blocks.next_multiple_of(threads);
+        let apart = all / shared >= FEWEST_AT_ONCE;
+        (all.div_ceil(if apart { shared } else { blocks }), apart)
     }
 
     fn tile(&self, index: usize) -> Tile {
@@ -246,10 +289,24 @@ struct TileTask<'a> {
 
 /// Which transform.
 enum Side<'a> {
-    /// From the input, moved to its border; `rows` and `columns` count halo and image.
-    Input { source: Source, view: View, rows: usize, columns: usize },
+    Input(&'a Image),
     /// To the output, with bias, residual and bounds.
-    Output { view: View, bias: &'a [f32], residual: Option<(Source, View)>, clamp: Clamp },
+    Output {
+        view: View,
+        bias: &'a [f32],
+        residual: Option<(Source, View)>,
+        clamp: Clamp,
+    },
+}
+
+/// What tiles are made from.
+struct Image {
+    source: Source,
+    /// The input, moved to its border.
+    view: View,
+    /// Rows and columns of image and halo.
+    rows: usize,
+    columns: usize,
 }
 
 impl TileTask<'_> {
@@ -274,7 +331,7 @@ dispatch! {
 unsafe fn transform_tile<V: Lanes>(task: &TileTask<'_>) {
     let tile = task.tiles.tile(task.tile);
     let channels = match &task.side {
-        Side::Input { view, .. } | Side::Output { view, .. } => view.channels,
+        Side::Input(Image { view, .. }) | Side::Output { view, .. } => view.channels,
     };
     let (vectors, rest) = split::<V>(channels);
     unsafe {
@@ -291,9 +348,7 @@ unsafe fn transform_tile<V: Lanes>(task: &TileTask<'_>) {
 unsafe fn transform_channels<V: Lanes>(task: &TileTask<'_>, tile: Tile, channel: usize) {
     unsafe {
         match &task.side {
-            Side::Input { source, view, rows, columns } => {
-                transform_input::<V>(task, tile, channel, (*source, view), [*rows, *columns]);
-            }
+            Side::Input(image) => transform_input::<V>(task, tile, channel, image),
             Side::Output { view, bias, residual, clamp } => {
                 let bias = V::load(bias.as_ptr().add(channel));
                 transform_output::<V>(task, tile, channel, view, residual.as_ref(), bias, clamp);
@@ -308,10 +363,10 @@ unsafe fn transform_input<V: Lanes>(
     task: &TileTask<'_>,
     tile: Tile,
     channel: usize,
-    (source, view): (Source, &View),
-    [rows, columns]: [usize; 2],
+    image: &Image,
 ) {
     let [step_y, step_x] = task.tiles.dilation;
+    let Image { source, view, rows, columns } = *image;
     unsafe {
         // The last pixel that is read lies in the image or its halo.
         let within = |start: usize, step: usize, length: usize| {
