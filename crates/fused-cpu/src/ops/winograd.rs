@@ -51,8 +51,9 @@ fn transform_weights(weights: &[f32; 9]) -> [f32; TILE_POSITIONS] {
     transformed
 }
 
-/// Most tiles that are transformed before they are multiplied.
-const TILES_AT_ONCE: usize = 56;
+/// Tiles that are transformed before they are multiplied: as many as have as many values as there
+/// are weights, but these at least and at most.
+const TILES_AT_ONCE: [usize; 2] = [56, 128];
 /// Fewest tiles for which a thread reads all weights by itself, so that the tiles stay in its cache.
 const FEWEST_AT_ONCE: usize = 8;
 /// Floats between the matrices of two positions. Matrices a power of two apart would share few sets
@@ -111,7 +112,9 @@ impl Kernel for Winograd {
     fn scratch_floats(&self, output: [usize; 2], threads: usize) -> Option<usize> {
         let tiles = Tiles::new(&self.window, output);
         // Fewer threads may share an image than there is room for.
-        let floats = |threads| self.block_floats(tiles.block(threads).0).checked_mul(threads);
+        let floats = |threads| {
+            self.block_floats(tiles.block(self.most_tiles(), threads).0).checked_mul(threads)
+        };
         (1..=threads).map(floats).try_fold(0, |most, floats| Some(most.max(floats?)))
     }
 
@@ -133,7 +136,7 @@ impl Kernel for Winograd {
             Image { source: step.source, view: input.with_border(above, left), rows, columns };
         let tiles = Tiles::new(window, [output.height, output.width]);
         let (all, threads) = (tiles.count(), step.threads());
-        let (block, apart) = tiles.block(threads);
+        let (block, apart) = tiles.block(self.most_tiles(), threads);
         let blocks = all.div_ceil(block);
         let range = |at: usize| at * block..all.min((at + 1) * block);
         if apart {
@@ -150,6 +153,12 @@ impl Kernel for Winograd {
 }
 
 impl Winograd {
+    /// Tiles that are made together at most.
+    fn most_tiles(&self) -> usize {
+        let (inputs, outputs) = (self.inputs, self.bias.len());
+        (inputs * outputs / (inputs + outputs)).clamp(TILES_AT_ONCE[0], TILES_AT_ONCE[1])
+    }
+
     /// Floats that so many tiles need, transformed and multiplied.
     fn block_floats(&self, tiles: usize) -> usize {
         TILE_POSITIONS * (tiles * (self.inputs + self.bias.len()) + 2 * GAP)
@@ -183,7 +192,7 @@ impl Winograd {
             transform_tile(tile, scratch, inputs, Side::Input(image));
         });
         step.parallel(TILE_POSITIONS, |position| {
-            let mut offsets = [PixelOffsets::default(); TILES_AT_ONCE];
+            let mut offsets = [PixelOffsets::default(); TILES_AT_ONCE[1]];
             for (tile, offsets) in offsets[..count].iter_mut().enumerate() {
                 let at = |channels| position * (count * channels + GAP) + tile * channels;
                 offsets.input = scratch + at(inputs);
@@ -248,9 +257,9 @@ impl Tiles {
 
     /// How many tiles are made together, and whether each thread makes such blocks by itself: if
     /// there are as many for every thread, and not too small ones.
-    fn block(&self, threads: usize) -> (usize, bool) {
+    fn block(&self, most: usize, threads: usize) -> (usize, bool) {
         let all = self.count().max(1);
-        let blocks = all.div_ceil(TILES_AT_ONCE);
+        let blocks = all.div_ceil(most);
         let shared = blocks.next_multiple_of(threads);
         let apart = all / shared >= FEWEST_AT_ONCE;
         (all.div_ceil(if apart { shared } else { blocks }), apart)
