@@ -122,14 +122,10 @@ impl<'a> Execution<'a> {
         let last = &self.plan.steps[stage.first + chain.steps() - 1];
         let rows = self.layout.views[last.output.index()].height;
         let shares = self.team.map_or(1, Team::threads).min(self.layout.threads).min(rows);
-        let run = |share: usize, _: usize| {
+        run_tasks(self.team, shares, |share, _| {
             let start = stage.scratch + share * chain.floats;
             chain.run(self, stage.first, start, rows * share / shares..rows * (share + 1) / shares);
-        };
-        match self.team {
-            Some(team) if shares > 1 => team.run(shares, &run),
-            _ => (0..shares).for_each(|share| run(share, 0)),
-        }
+        });
     }
 
     /// Runs a step for some rows of its output, here: from the place of these rows' input to theirs,
@@ -227,6 +223,14 @@ impl<'a> Execution<'a> {
     }
 }
 
+/// Runs tasks on a team's threads, or on the calling one. A task is given its number and its thread's.
+fn run_tasks(team: Option<&Team>, tasks: usize, task: impl Fn(usize, usize) + Send + Sync) {
+    match team {
+        Some(team) if tasks > 1 => team.run(tasks, &task),
+        _ => (0..tasks).for_each(|number| task(number, 0)),
+    }
+}
+
 impl StepRun<'_> {
     /// Runs `task` for every row of the output.
     pub(crate) fn rows(&self, task: impl Fn(usize) + Send + Sync) {
@@ -259,10 +263,7 @@ impl StepRun<'_> {
 
     /// As [`StepRun::parallel`]; a task is also told which of the [`StepRun::threads`] it runs on.
     pub(crate) fn parallel_on(&self, tasks: usize, task: impl Fn(usize, usize) + Send + Sync) {
-        match self.team {
-            Some(team) if tasks > 1 => team.run(tasks, &task),
-            _ => (0..tasks).for_each(|number| task(number, 0)),
-        }
+        run_tasks(self.team, tasks, task);
     }
 
     /// The step without the other threads: for what one task does.

@@ -335,7 +335,7 @@ unsafe fn accumulate<V: Lanes, const VECTORS: usize, const PIXELS: usize, const 
                 std::array::from_fn(|vector| V::load(weights.add(vector * V::COUNT)));
             for vector in 0..VECTORS {
                 // Once a panel lies in the first cache, the way from memory is free for the next one.
-                V::prefetch_second(weights.wrapping_add(next + vector * V::COUNT));
+                V::prefetch_second_level(weights.wrapping_add(next + vector * V::COUNT));
                 V::prefetch(weights.wrapping_add(AHEAD * VECTORS * V::COUNT + vector * V::COUNT));
             }
             for pixel in 0..PIXELS {

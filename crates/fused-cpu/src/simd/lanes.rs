@@ -22,9 +22,9 @@ pub(crate) trait Lanes: Copy {
     /// Fetches a cache line that will be read soon; any pointer will do.
     #[inline(always)]
     fn prefetch(_from: *const f32) {}
-    /// As [`Lanes::prefetch`], for later: into the second cache.
+    /// As [`Lanes::prefetch`], for later: into the second level of caches.
     #[inline(always)]
-    fn prefetch_second(_from: *const f32) {}
+    fn prefetch_second_level(_from: *const f32) {}
     /// The first `count` floats, then zeros; the pointer must be valid for these.
     #[inline(always)]
     unsafe fn load_first(from: *const f32, count: usize) -> Self {
@@ -137,7 +137,7 @@ mod x86 {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
         },
         #[inline(always)]
-        fn prefetch_second(from: *const f32) {
+        fn prefetch_second_level(from: *const f32) {
             unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
         },
         // As fast as whole vectors.
